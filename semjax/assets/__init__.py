@@ -1,0 +1,1 @@
+"""Bundled package data: the sample clip, tables and, later, weights."""
