@@ -1,1 +1,28 @@
-"""entropy."""
+"""entropy: symbols <-> bits.
+
+    binary         range coder, adaptive bit models, mixing (numba; what the layers' kernels are made of)
+
+Loaded on first use, so that importing this package costs nothing.
+"""
+
+import importlib
+
+_NAMES: dict[str, str] = {}
+_MODULES = ("binary", "logistic")
+
+__all__ = [*_NAMES, *_MODULES]  # noqa: PLE0604
+
+
+def __getattr__(name: str):
+    if name in _NAMES:
+        value = getattr(importlib.import_module(_NAMES[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"semjax.entropy.{name}")
+    else:
+        raise AttributeError(f"module 'semjax.entropy' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted(__all__)
