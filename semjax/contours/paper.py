@@ -1,8 +1,8 @@
 """Profile "paper": objects as closed contours, I-frames with vertex differences, P-frames with motion only.
 
-Source: the semantic codec of arXiv 2602.13837 (contours, tolerance, differences, Q symbols, entropy coding, I-frame
-period P, motion-only P-frames). What the paper leaves open (binarisation, contexts, motion grid, local refresh) is ours;
-docs/contours.md is normative.
+Source: the semantic codec of arXiv 2602.13837 (contours, tolerance, differences, Q symbols, entropy coding,
+I-frame period P, motion-only P-frames). What the paper leaves open (binarisation, contexts, motion grid, local
+refresh) is ours; docs/contours.md is normative.
 """
 
 from collections.abc import Iterator

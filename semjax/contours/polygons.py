@@ -5,6 +5,8 @@ A region is the even-odd inside of all its contours, outer ones and holes alike,
 Traced contours fill back to the very mask they came from, whatever its topology.
 """
 
+import itertools
+
 import numpy as np
 from numba import njit
 
@@ -32,7 +34,7 @@ def trace(mask: np.ndarray) -> list[np.ndarray]:
             f"trace expects a mask of shape [H, W], got {mask.ndim} axes; pass one frame at a time"
         )
     points, starts = _trace(np.ascontiguousarray(mask != 0))
-    return [points[a:b] for a, b in zip(starts[:-1], starts[1:])]
+    return [points[a:b] for a, b in itertools.pairwise(starts)]
 
 
 @njit(cache=True)

@@ -14,6 +14,7 @@ from semjax.types import FrameStatus
 MIN_SIDE, MAX_SIDE = 1, 4096
 _MAGIC = b"sjc\x01"
 _HEADER = struct.Struct(">4sIHHH")  # magic, frames, height, width, frames a unit
+_DEFAULT = ContourConfig()
 _MAX_PIXELS = 1 << 34  # what `decode` is ready to return at once
 
 
@@ -29,7 +30,8 @@ def _checked(labels, axes: int) -> np.ndarray:
         raise InputError("label maps hold no frames; at least one is needed")
     if not all(MIN_SIDE <= n <= MAX_SIDE for n in labels.shape[1:]):
         raise InputError(
-            f"label maps of {labels.shape[2]}x{labels.shape[1]} pixels; each side must be {MIN_SIDE} to {MAX_SIDE}"
+            f"label maps of {labels.shape[2]}x{labels.shape[1]} pixels: "
+            f"each side must be {MIN_SIDE} to {MAX_SIDE}"
         )
     return np.ascontiguousarray(labels)
 
@@ -68,8 +70,8 @@ def decode_units(
         span: frames a unit.
 
     Yields:
-        (labels uint8 [n, H, W], status uint8 [n] of `FrameStatus`) for each unit. A lost or damaged unit holds
-        the last map it has (CONCEALED), or zeros where there never was one (MISSING).
+        (labels uint8 [n, H, W], status uint8 [n] of `FrameStatus`) for each unit. A lost or damaged unit
+        holds the last map it has (CONCEALED), or zeros where there never was one (MISSING).
     """
     _check_sizes(frames, height, width, span)
     last = None
@@ -100,7 +102,7 @@ def _check_sizes(frames, height, width, span):
         )
 
 
-def encode(labels: np.ndarray, cfg: ContourConfig = ContourConfig(), span: int = 64) -> bytes:
+def encode(labels: np.ndarray, cfg: ContourConfig = _DEFAULT, span: int = 64) -> bytes:
     """Label maps to bytes that stand alone: a small header and the units.
 
     Args:

@@ -23,7 +23,7 @@ def _decode(units, frames=10):
 
 
 def test_units_stand_alone(coded):
-    clip, cfg, units = coded
+    clip, _, units = coded
     labels, status = _decode(units)
     assert labels.shape == clip.shape and not status.any()
     for u in range(3):

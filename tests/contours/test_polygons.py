@@ -52,7 +52,7 @@ def test_quantise_rounds_positions_not_differences():
 def test_predict_shifts_and_turns():
     square = np.array([[0, 0], [64, 0], [64, 64], [0, 64]])
     centre = np.array([32, 32])
-    assert np.array_equal(predict(square, np.array([2, -4, 0, 0]), centre), square + [UNIT, -2 * UNIT])
+    assert np.array_equal(predict(square, np.array([2, -4, 0, 0]), centre), np.add(square, [UNIT, -2 * UNIT]))
     quarter = predict(square, np.array([0, 0, -256, 256]), centre)  # the matrix of a quarter turn
     assert sorted(map(tuple, quarter)) == sorted(map(tuple, square))
 
