@@ -10,7 +10,7 @@ import importlib
 _NAMES: dict[str, str] = {}
 _MODULES = ("binary", "logistic")
 
-__all__ = [*_NAMES, *_MODULES]  # noqa: PLE0604
+__all__ = [*_NAMES, *_MODULES]
 
 
 def __getattr__(name: str):

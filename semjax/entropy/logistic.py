@@ -1,8 +1,8 @@
 """Integer tables of the logistic domain: stretch, squash and the price of a probability.
 
 Probabilities are integers of 65536; a *stretched* probability is ln(p / (1 - p)) in 1/256 nat, clamped to
-[-STRETCH_MAX, STRETCH_MAX]. Every table is computed with Python integers only, so that it is the same on every machine
-and no floating-point unit has a say in what a decoder reads. Source: ours; the domain is that of PAQ (Mahoney 2005).
+[-STRETCH_MAX, STRETCH_MAX]. Every table is computed with Python integers only, so that it is the same on every
+machine and no floating-point unit has a say in what a decoder reads. Source: ours; the domain is PAQ's (Mahoney 2005).
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ def _exponentials(count: int, denominator: int) -> list[int]:
 
 
 def _squash_and_stretch():
-    """Return squash int32 [2*STRETCH_MAX+1] and stretch int32 [65536], built from half steps of the exponential."""
+    """Return squash int32 [2*STRETCH_MAX+1] and stretch int32 [65536], from half steps of the exponential."""
     odds = _exponentials(2 * STRETCH_MAX + 2, 512)
     upper = [(65536 * e * 2 // (_ONE + e) + 1) // 2 for e in odds[0::2]]  # rounded squash(x) for x >= 0
     upper = [min(max(p, 1), 65535) for p in upper[: STRETCH_MAX + 1]]

@@ -128,7 +128,7 @@ def test_carries_run_back_through_the_buffer():
 
 
 def test_full_buffer_is_an_error_not_a_write_outside():
-    coder, buf = eb.new_encoder(16)
+    coder, _ = eb.new_encoder(16)
     guard = np.full(64, 77, np.uint8)
     for _ in range(400):
         eb.code_bit(coder, guard[:16], 1, 1)
