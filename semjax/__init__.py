@@ -41,7 +41,7 @@ _ROOMS = (
     "stream", "systems", "texture", "types", "video",
 )  # fmt: skip
 
-__all__ = ["__version__", *_VERBS, *_ROOMS]  # noqa: PLE0604
+__all__ = ["__version__", *_VERBS, *_ROOMS]
 
 
 def __getattr__(name: str):

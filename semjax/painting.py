@@ -162,7 +162,7 @@ def paint(
     state: PaintState | None = None,
     *,
     texture_status: UInt8[np.ndarray, " n"] | None = None,
-    cfg: PaintConfig = PaintConfig(),  # noqa: B008  frozen
+    cfg: PaintConfig = PaintConfig(),
 ) -> tuple[UInt8[np.ndarray, "n H W 3"], PaintState | None]:
     """Paint the next frames of a clip.
 
@@ -188,7 +188,9 @@ def paint(
             image = _float(keyframes[i])
             flow = np.zeros((height, width, 2), np.float32)
             state = PaintState(image, image if base is None else base, labels[i], flow)
-        picture, state = _paint_one(labels[i], region_map, regions, base, tiny[i] if known else None, state, cfg)
+        picture, state = _paint_one(
+            labels[i], region_map, regions, base, tiny[i] if known else None, state, cfg
+        )
         out[i] = np.clip(np.rint(picture), 0, 255)
     return out, state
 
@@ -239,7 +241,9 @@ def _paint_one(labels, region_map, regions, base, tiny, state, cfg):
     agreement *= np.clip(2 * cv2.GaussianBlur(agreement, (0, 0), max(height, width) / 40) - 0.6, 0, 1)
     same = cv2.GaussianBlur((there == labels).astype(np.float32), (0, 0), 1.0)
     picture = base + (agreement * same)[..., None] * detail
-    return np.asarray(soften_edges(picture, region_map)) * (1 - same[..., None]) + picture * same[..., None], state
+    return np.asarray(soften_edges(picture, region_map)) * (1 - same[..., None]) + picture * same[
+        ..., None
+    ], state
 
 
 def _follow(base: np.ndarray, state: PaintState, start: np.ndarray) -> np.ndarray:
@@ -291,7 +295,9 @@ def _fit_robust(terms: np.ndarray, values: np.ndarray, rounds: int = 4) -> np.nd
     weight = np.ones((len(terms), 1), np.float32)
     ridge = 1e-3 * len(terms) * np.diag([0.0, 1.0, 1.0])
     for _ in range(rounds):
-        fit = np.linalg.solve((terms * weight).T @ terms + ridge + 1e-6 * np.eye(3), (terms * weight).T @ values)
+        fit = np.linalg.solve(
+            (terms * weight).T @ terms + ridge + 1e-6 * np.eye(3), (terms * weight).T @ values
+        )
         error = np.linalg.norm(values - terms @ fit, axis=1, keepdims=True)
         weight = 1 / (1 + (error / (np.median(error) + 0.25)) ** 2)
     return fit.astype(np.float32)

@@ -69,3 +69,21 @@ class Keyframe:
 
     frame: int
     image: UInt8[np.ndarray, "H W 3"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Conditions:
+    """What the receiver knows of a few consecutive frames: the input of every generator.
+
+    first: number of the first of the n frames. labels: uint8 [n, H, W]. contour_status, texture_status: FrameStatus
+    of each frame, uint8 [n]. tiny: uint8 [n, h, w, 3], or None when the clip has no texture layer.
+    keyframes: those that fall on these frames. captions: those that hold for some of these frames.
+    """
+
+    first: int
+    labels: UInt8[np.ndarray, "n H W"]
+    contour_status: UInt8[np.ndarray, " n"]
+    tiny: UInt8[np.ndarray, "n h w 3"] | None
+    texture_status: UInt8[np.ndarray, " n"]
+    keyframes: tuple[Keyframe, ...] = ()
+    captions: tuple[Caption, ...] = ()

@@ -1,7 +1,8 @@
 """Binary range coder and adaptive bit models: one modelling kernel encodes, decodes and prices.
 
 A layer writes its model once, as a numba kernel that runs every decision through `code_bit` (or one of the
-helpers on top of it) and uses the bit that comes back. What the kernel does depends only on the coder it gets:
+helpers on top of it) and uses the bit that comes back. What the kernel does depends only on the coder it
+gets:
 
     from numba import njit
     from semjax.entropy import binary as eb
@@ -25,13 +26,13 @@ helpers on top of it) and uses the bit that comes back. What the kernel does dep
     rows(coder, buf, image, eb.new_bits(4))
     bits = eb.cost(coder) / 65536
 
-Rules of the format (normative text in docs/entropy.md): the decoder reads zero bytes past the end of the payload,
-so `finish` drops trailing zero bytes, and an empty payload is a valid one. Every payload decodes to *something*; a
-kernel must bound what it reads by sizes checked beforehand. Nothing here writes or reads outside `buf`. Model indices
-are not checked: they must be right.
+Rules of the format (normative text in docs/entropy.md): the decoder reads zero bytes past the end of the
+payload, so `finish` drops trailing zero bytes, and an empty payload is a valid one. Every payload decodes
+to *something*; a kernel must bound what it reads by sizes checked beforehand. Nothing here writes or reads
+outside `buf`. Model indices are not checked: they must be right.
 
-numba's cache looks at the kernel's own file only: after a change in this file, delete the `__pycache__` folders of
-the rooms whose kernels call it.
+numba's cache looks at the kernel's own file only: after a change in this file, delete the `__pycache__`
+folders of the rooms whose kernels call it.
 
 Source: ours; a 48-bit carry range coder after Martin (1979), mixing and APM after PAQ (Mahoney 2005).
 """
@@ -49,22 +50,24 @@ from semjax.entropy.logistic import (
 )
 from semjax.errors import InputError
 
-# For small helpers that allocate nothing: otherwise numba counts references to every array at every call, which made
-# `code_adaptive` 16 times slower. Good for a kernel's own helpers too; the kernel itself is a plain njit function.
+# For small helpers that allocate nothing: otherwise numba counts references to every array at every call,
+# which made `code_adaptive` 16 times slower. Good for a kernel's own helpers too; the kernel itself is a
+# plain njit function.
 leaf = njit(cache=True, forceinline=True, _nrt=False)
 
 _call = njit(cache=True, _nrt=False)  # the same, called instead of inlined
 
 _ENCODE, _DECODE, _PRICE = 0, 1, 2
-# Fields of the coder state (int64 [6]). VALUE is `low` when encoding, `code - low` when decoding, the cost so far
-# when pricing.
+# Fields of the coder state (int64 [6]). VALUE is `low` when encoding, `code - low` when decoding, the cost
+# so far when pricing.
 _MODE, _VALUE, _RANGE, _POS, _FULL, _SIZE = 0, 1, 2, 3, 4, 5
 _TOP, _BOTTOM = 1 << 48, 1 << 40
 EVEN = 32768  # the probability of a fair coin
 
 
 def new_encoder(capacity: int = 4096) -> tuple[np.ndarray, np.ndarray]:
-    """Start writing: returns (coder int64 [6], buf uint8 [capacity]); `reserve` makes a larger buf when needed."""
+    """Start writing: returns (coder int64 [6], buf uint8 [capacity]); `reserve` makes a larger buf when
+    needed."""
     coder = np.array([_ENCODE, 0, _TOP, 0, 0, 0], np.int64)
     return coder, np.zeros(max(int(capacity), 16), np.uint8)
 
@@ -121,7 +124,8 @@ def is_decoding(coder):
 
 @njit(cache=True)
 def reserve(coder, buf, decisions):
-    """Return a buf with room for that many more decisions (2 bytes each at worst); only encoders' buffers grow."""
+    """Return a buf with room for that many more decisions (2 bytes each at worst); only encoders' buffers
+    grow."""
     if coder[_MODE] != _ENCODE:
         return buf
     need = coder[_POS] + 2 * decisions + 8
@@ -185,7 +189,8 @@ def _shift_in(coder, buf):
 def code_bit(coder, buf, bit, p1):
     """Encode, decode or price one decision and return it (0 or 1).
 
-    bit: the decision; ignored when decoding. p1: P(bit == 1) of 65536, an integer in 1..65535 (clamped to it).
+    bit: the decision; ignored when decoding. p1: P(bit == 1) of 65536, an integer in 1..65535 (clamped to
+    it).
     """
     p1 = min(max(np.int64(p1), 1), 65535)
     mode = coder[_MODE]
@@ -255,7 +260,8 @@ def bit_count(models, i):
 
 @leaf
 def bit_update(models, i, bit, limit):
-    """Teach model i a bit; limit (1..1023) sets the slowest rate, 1 / (limit + 1.5): 30 is fast, 1023 slow."""
+    """Teach model i a bit; limit (1..1023) sets the slowest rate, 1 / (limit + 1.5): 30 is fast, 1023
+    slow."""
     models[i] = _seen(models[i], bit, limit)
 
 
@@ -401,7 +407,8 @@ def mix_update(weights, s, inputs, p, bit, rate):
 
 
 def new_apm(contexts: int) -> np.ndarray:
-    """Return fresh maps (context, stretched probability) -> probability: int32 [contexts, 33], the identity."""
+    """Return fresh maps (context, stretched probability) -> probability: int32 [contexts, 33], the
+    identity."""
     knots = np.clip((np.arange(33) - 16) * 180, -STRETCH_MAX, STRETCH_MAX)
     return np.tile(SQUASH[knots + STRETCH_MAX].astype(np.int32), (contexts, 1))
 

@@ -1,8 +1,9 @@
 """Integer tables of the logistic domain: stretch, squash and the price of a probability.
 
 Probabilities are integers of 65536; a *stretched* probability is ln(p / (1 - p)) in 1/256 nat, clamped to
-[-STRETCH_MAX, STRETCH_MAX]. Every table is computed with Python integers only, so that it is the same on every
-machine and no floating-point unit has a say in what a decoder reads. Source: ours; the domain is PAQ's (Mahoney 2005).
+[-STRETCH_MAX, STRETCH_MAX]. Every table is computed with Python integers only, so that it is the same on
+every machine and no floating-point unit has a say in what a decoder reads. Source: ours; the domain is
+PAQ's (Mahoney 2005).
 """
 
 import numpy as np

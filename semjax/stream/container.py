@@ -4,9 +4,9 @@
     header  := "SMJ" version flags varint{width height frames fps_num fps_den span*4 body} crc16
     packet  := layer:2 sequence:5 length:9 check:8 payload[length]
 
-A layer's frames are divided into units of `span` frames; unit u holds frames [u * span, (u + 1) * span). A packet
-names its unit by the unit number modulo 32 and its place in the unit by the check, whose register is preset with
-the part number. A payload of 511 bytes says that the unit goes on in the layer's next packet.
+A layer's frames are divided into units of `span` frames; unit u holds frames [u * span, (u + 1) * span). A
+packet names its unit by the unit number modulo 32 and its place in the unit by the check, whose register is
+preset with the part number. A payload of 511 bytes says that the unit goes on in the layer's next packet.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from semjax._varint import read_varint, write_varint
 from semjax.errors import InputError, StreamError
 from semjax.stream import crc
 from semjax.types import LAYERS, ClipInfo
@@ -153,29 +154,6 @@ class _Header:
     check: int = 0
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _read_varint(data: bytes, at: int, limit: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if at >= len(data):
-            raise StreamError("the stream is truncated inside its header; fetch it again")
-        value |= (data[at] & 127) << shift
-        shift += 7
-        at += 1
-        if value > limit or shift > 35:
-            raise StreamError("the stream's header is damaged; fetch it again")
-        if data[at - 1] < 128:
-            return value, at
-
-
 def _header_fields(stream: Stream) -> _Header:
     info, spans = stream.info, {k: v for k, v in stream.spans.items() if v}
     unknown = set(spans) | set(stream.units)
@@ -201,7 +179,7 @@ def _check_span(layer: str, span: int, info: ClipInfo, error) -> None:
     dense = layer in ("contour", "texture")
     if dense and min(span, info.frames) * info.width * info.height > MAX_PIXELS_PER_UNIT:
         raise error(
-            f"units of {span} frames of {info.width}x{info.height} pixels are too large for the {layer} layer; "
+            f"units of {span} frames of {info.width}x{info.height} are too large for the {layer} layer; "
             f"use shorter units (at most {MAX_PIXELS_PER_UNIT} pixels a unit)"
         )
 
@@ -211,7 +189,7 @@ def _write_header(header: _Header) -> bytes:
     flags = SYSTEMS.index(header.system) << 1 | (FLAG_PARTIAL if header.partial else 0)
     numbers = [info.width, info.height, info.frames, info.fps.numerator, info.fps.denominator]
     numbers += [header.spans.get(layer, 0) for layer in LAYERS]
-    out = MAGIC + bytes([VERSION, flags]) + b"".join(map(_varint, [*numbers, header.body]))
+    out = MAGIC + bytes([VERSION, flags]) + b"".join(map(write_varint, [*numbers, header.body]))
     return out + crc.crc16(out).to_bytes(2, "big")
 
 
@@ -223,7 +201,7 @@ def _read_header(data: bytes) -> _Header:
     at, numbers = 5, []
     limits = [MAX_SIDE, MAX_SIDE, MAX_FRAMES, MAX_FRAMES, MAX_SIDE, *[MAX_SPAN] * 4, MAX_BODY]
     for limit in limits:
-        value, at = _read_varint(data, at, limit)
+        value, at = read_varint(data, at, limit, "the stream's header")
         numbers.append(value)
     if len(data) < at + 2:
         raise StreamError("the stream is truncated inside its header; fetch it again")
@@ -247,7 +225,7 @@ def _preset(header: _Header) -> int:
     """The register every packet check starts from: packets of another clip do not pass for this one's."""
     numbers = [header.info.width, header.info.height, header.info.frames]
     numbers += [header.spans.get(layer, 0) for layer in LAYERS]
-    return crc.crc8(b"".join(map(_varint, numbers)))
+    return crc.crc8(b"".join(map(write_varint, numbers)))
 
 
 def _packets(stream: Stream) -> list[bytes]:
@@ -376,8 +354,8 @@ class _Parser:
 def _implied_parts(body: bytes, start: int, count: int, preset: int) -> np.ndarray:
     """uint8 [count]: the part number for which a packet at each offset from `start` would check.
 
-    255 where no packet fits. The part byte enters the check linearly, so the difference between the check that is
-    there and the one for part 0, taken back over the bytes since, is the part.
+    255 where no packet fits. The part byte enters the check linearly, so the difference between the check that
+    is there and the one for part 0, taken back over the bytes since, is the part.
     """
     window = body[start : start + count + PACKET_OVERHEAD + PART_BYTES]
     data = np.frombuffer(window, np.uint8)

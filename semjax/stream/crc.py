@@ -1,8 +1,8 @@
 """CRC-8 of packets and its algebra, CRC-16 of the header.
 
-The packet check uses the primitive polynomial x^8 + x^4 + x^3 + x^2 + 1 (0x1D): it finds every error burst of
-up to 8 bits, hence every changed byte. Because a CRC is linear, the check of any range of a buffer follows from
-prefix values in constant time; the search for the next whole packet after damage rests on that.
+The packet check uses the primitive polynomial x^8 + x^4 + x^3 + x^2 + 1 (0x1D): it finds every error burst
+of up to 8 bits, hence every changed byte. Because a CRC is linear, the check of any range of a buffer follows
+from prefix values in constant time; the search for the next whole packet after damage rests on that.
 """
 
 import binascii

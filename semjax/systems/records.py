@@ -1,0 +1,85 @@
+"""Units of the two sparse layers, caption and keyframe: a few records, each for some frame of the unit.
+
+unit   := record*
+record := varint offset, varint size, body     size 0: the body reaches to the end of the unit
+"""
+
+from collections.abc import Mapping, Sequence
+
+from semjax import entropy, stills
+from semjax._varint import read_varint, write_varint
+from semjax.errors import SemjaxError, StreamError
+from semjax.types import Caption, ClipInfo, Keyframe
+
+WHAT = "a record of the stream"
+
+
+def write_records(records: Sequence[tuple[int, bytes]]) -> bytes:
+    """Join (offset, body) records to one unit; the last one's size is left out."""
+    out = b""
+    for i, (offset, body) in enumerate(records):
+        out += write_varint(offset) + write_varint(0 if i == len(records) - 1 else len(body)) + body
+    return out
+
+
+def read_records(unit: bytes, frames: int) -> list[tuple[int, bytes]]:
+    """The records of a unit of `frames` frames. Raises StreamError for sizes or offsets that cannot be."""
+    at, records = 0, []
+    while at < len(unit):
+        offset, at = read_varint(unit, at, frames - 1, WHAT)
+        size, at = read_varint(unit, at, len(unit), WHAT)
+        end = at + size if size else len(unit)
+        if end > len(unit):
+            raise StreamError("a record of the stream is damaged")
+        records.append((offset, unit[at:end]))
+        at = end
+    return records
+
+
+def _units(entries: Sequence[tuple[int, bytes]], span: int) -> dict[int, bytes]:
+    grouped: dict[int, list[tuple[int, bytes]]] = {}
+    for frame, body in sorted(entries, key=lambda e: e[0]):
+        grouped.setdefault(frame // span, []).append((frame % span, body))
+    return {unit: write_records(records) for unit, records in grouped.items()}
+
+
+def caption_units(captions: Sequence[Caption], info: ClipInfo, span: int) -> dict[int, bytes]:
+    """Units of the caption layer. A body is varint duration (0: to the end of the clip) and the coded text."""
+    entries = []
+    for caption in captions:
+        to_end = caption.last >= info.frames - 1
+        duration = 0 if to_end else caption.last - caption.first + 1
+        entries.append((caption.first, write_varint(duration) + entropy.encode_text(caption.text)))
+    return _units(entries, span)
+
+
+def keyframe_units(pictures: Mapping[int, bytes], span: int) -> dict[int, bytes]:
+    """Units of the keyframe layer from still payloads by frame number."""
+    return _units(list(pictures.items()), span)
+
+
+def read_captions(units: Sequence[bytes | None], info: ClipInfo, span: int) -> tuple[list[Caption], int]:
+    """The captions that arrived, and how many units could not be read."""
+    captions, bad = [], 0
+    for number, unit in enumerate(units):
+        first = number * span
+        try:
+            for offset, body in read_records(unit or b"", min(span, info.frames - first)):
+                duration, at = read_varint(body, 0, info.frames, WHAT)
+                start = first + offset
+                last = min(start + duration - 1, info.frames - 1) if duration else info.frames - 1
+                captions.append(Caption(start, last, entropy.decode_text(body[at:])))
+        except SemjaxError:
+            bad += 1
+    return captions, bad
+
+
+def read_keyframes(unit: bytes | None, first: int, frames: int, info: ClipInfo) -> tuple[list[Keyframe], int]:
+    """The pictures of one unit of the keyframe layer that begins at frame `first`, and 1 if it is damaged."""
+    pictures: list[Keyframe] = []
+    try:
+        for offset, body in read_records(unit or b"", frames):
+            pictures.append(Keyframe(first + offset, stills.decode_still(body, info.height, info.width)))
+    except StreamError:
+        return pictures, 1
+    return pictures, 0
