@@ -1,0 +1,103 @@
+"""Motion between two pictures: dense flow, affine fits that shrug off outliers, warping.
+
+All flows are backward: `flow[y, x]` leads from a pixel of the current picture to where it came from, so
+the content at (x, y) now was at (x + flow_x, y + flow_y) before. Source of the dense flow: Kroeger et al.,
+"Fast Optical Flow using Dense Inverse Search", ECCV 2016 (OpenCV's implementation); the rest is ours.
+"""
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+_LEAST_SIDE = 16  # DIS refuses smaller pictures
+
+
+def dense_flow(
+    current: UInt8[np.ndarray, "h w"], previous: UInt8[np.ndarray, "h w"]
+) -> Float[np.ndarray, "h w 2"]:
+    """Backward flow in pixels from grey picture `current` to `previous` (DIS, medium preset).
+
+    Pictures with a side under 16 pixels are padded by repeating their edge.
+    """
+    height, width = current.shape
+    below, right = max(0, _LEAST_SIDE - height), max(0, _LEAST_SIDE - width)
+    if below or right:
+        current, previous = (np.pad(p, ((0, below), (0, right)), mode="edge") for p in (current, previous))
+    engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = engine.calc(np.ascontiguousarray(current), np.ascontiguousarray(previous), None)
+    return flow[:height, :width]
+
+
+def pixel_grid(height: int, width: int) -> Float[np.ndarray, "h w 2"]:
+    """The (x, y) position of every pixel."""
+    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
+
+
+def warp(image: np.ndarray, flow: Float[np.ndarray, "h w 2"], interpolation: int = cv2.INTER_LINEAR):
+    """`image` [h, w] (or [h, w, c], c <= 4) of the previous picture, carried to the current one by `flow`.
+
+    What comes from outside the picture repeats the nearest edge.
+    """
+    position = pixel_grid(*flow.shape[:2]) + flow
+    return cv2.remap(image, position, None, interpolation, borderMode=cv2.BORDER_REPLICATE)
+
+
+def fit_affine(
+    flow: Float[np.ndarray, "h w 2"],
+    weight: Float[np.ndarray, "h w"],
+    *,
+    step: int = 3,
+    rounds: int = 4,
+    ridge: float = 0.02,
+) -> Float[np.ndarray, "3 2"]:
+    """Affine motion `[1, x', y'] @ A` that most of the weighted pixels follow.
+
+    Args:
+        flow: backward flow in pixels.
+        weight: how much each pixel counts, >= 0.
+        step: only every `step`-th row and column is looked at.
+        rounds: reweighting rounds (Geman-McClure weights, the scale shrinking to the median residual).
+        ridge: pull of the four linear terms to zero, as a share of the pixels: small or flat regions get a
+            translation in place of a wild fit.
+
+    Returns:
+        A, with x' and y' in units of half the larger side around the picture's middle (see `affine_flow`);
+        zeros where the weights are all (nearly) zero.
+    """
+    height, width = weight.shape
+    basis = _basis(height, width)[::step, ::step].reshape(-1, 3)
+    target = flow[::step, ::step].reshape(-1, 2).astype(np.float64)
+    weight = weight[::step, ::step].reshape(-1).astype(np.float64)
+    used = weight > 1e-3
+    if used.sum() < 4:
+        return np.zeros((3, 2), np.float32)
+    basis, target, weight = basis[used], target[used], weight[used]
+    total = weight.sum()
+    affine = np.zeros((3, 2))
+    affine[0] = [_weighted_median(target[:, 0], weight), _weighted_median(target[:, 1], weight)]
+    pull = np.diag([1e-9, ridge * total, ridge * total])
+    for _ in range(rounds):
+        residual = np.hypot(*(target - basis @ affine).T)
+        scale = max(0.3, 1.5 * _weighted_median(residual, weight))
+        trust = weight / (1 + (residual / scale) ** 2) ** 2
+        weighted = basis * trust[:, None]
+        affine = np.linalg.solve(weighted.T @ basis + pull, weighted.T @ target)
+    return affine.astype(np.float32)
+
+
+def affine_flow(affine: Float[np.ndarray, "3 2"], height: int, width: int) -> Float[np.ndarray, "h w 2"]:
+    """The dense backward flow of an affine motion fitted on a picture of this size."""
+    return (_basis(height, width) @ affine).astype(np.float32)
+
+
+def _basis(height: int, width: int) -> np.ndarray:
+    """[h, w, 3] of (1, x', y')."""
+    half = max(height, width) / 2
+    xy = (pixel_grid(height, width) - [(width - 1) / 2, (height - 1) / 2]) / half
+    return np.concatenate([np.ones((height, width, 1)), xy], axis=-1)
+
+
+def _weighted_median(values: np.ndarray, weight: np.ndarray) -> float:
+    order = np.argsort(values, kind="stable")
+    rising = np.cumsum(weight[order])
+    return float(values[order][np.searchsorted(rising, rising[-1] / 2)])

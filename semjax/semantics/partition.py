@@ -1,0 +1,185 @@
+"""One picture into few regions: watershed cells, merged by colour, texture and boundary strength.
+
+Cells: watershed from a grid of seeds, as in Machairas et al., "Waterpixels", IEEE TIP 2015. Merging: greedy
+over the region adjacency graph; the price of a merge is ours.
+"""
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+COLOUR_BINS = 16  # per channel of the colour histograms
+
+
+def colour_index(lab: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, "h w"]:
+    """The histogram bin, 0..4095, of every pixel of an 8-bit Lab picture.
+
+    Lightness in steps of 16; a and b in steps of 6 around grey, because real pictures hold few strong colours.
+    """
+    light = lab[..., 0].astype(np.int32) >> 4
+    ab = np.clip((lab[..., 1:].astype(np.int32) - 128 + 48) // 6, 0, COLOUR_BINS - 1)
+    return (light * COLOUR_BINS + ab[..., 0]) * COLOUR_BINS + ab[..., 1]
+
+
+def colour_histograms(
+    index: Int[np.ndarray, "..."], group: Int[np.ndarray, "..."], groups: int
+) -> Float[np.ndarray, "groups 4096"]:
+    """Blurred, normalised colour histogram of every group of pixels (zeros for an empty group)."""
+    bins = COLOUR_BINS**3
+    flat = group.ravel().astype(np.int64) * bins + index.ravel()
+    histograms = np.bincount(flat, minlength=groups * bins).reshape(groups, bins)
+    return blur_histograms(histograms)
+
+
+def blur_histograms(histograms: np.ndarray) -> Float[np.ndarray, "groups 4096"]:
+    """[1 2 1] blur along each colour axis, then rows that sum to one."""
+    cube = histograms.reshape(-1, COLOUR_BINS, COLOUR_BINS, COLOUR_BINS).astype(np.float32)
+    for axis in (1, 2, 3):
+        padded = np.pad(cube, [(int(a == axis),) * 2 for a in range(4)], mode="edge")
+        ends = [np.take(padded, range(s, s + COLOUR_BINS), axis=axis) for s in (0, 2)]
+        cube = 0.5 * cube + 0.25 * (ends[0] + ends[1])
+    flat = cube.reshape(len(cube), -1)
+    return flat / np.maximum(flat.sum(axis=1, keepdims=True), 1e-9)
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Bhattacharyya coefficient of normalised histograms along the last axis, 0 (disjoint) to 1 (equal)."""
+    return np.sqrt(a * b).sum(axis=-1)
+
+
+def cells(lab: UInt8[np.ndarray, "h w 3"], pitch: int) -> Int[np.ndarray, "h w"]:
+    """Superpixels 0..n-1 that follow edges, grown from seeds `pitch` pixels apart."""
+    height, width = lab.shape[:2]
+    rows = np.arange(min(pitch // 2, height - 1), height, pitch)
+    columns = np.arange(min(pitch // 2, width - 1), width, pitch)
+    markers = np.zeros((height, width), np.int32)
+    markers[np.ix_(rows, columns)] = 1 + np.arange(len(rows) * len(columns)).reshape(len(rows), len(columns))
+    padded = cv2.copyMakeBorder(markers, 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    picture = cv2.copyMakeBorder(lab, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    flooded = cv2.watershed(picture, padded)[1:-1, 1:-1].astype(np.float32)
+    while (flooded <= 0).any():  # the lines between cells, one pixel wide, go to a neighbour
+        flooded = np.where(flooded > 0, flooded, cv2.dilate(flooded, np.ones((3, 3), np.uint8)))
+    return np.unique(flooded.astype(np.int32), return_inverse=True)[1].reshape(height, width).astype(np.int32)
+
+
+def merge_cells(
+    lab: UInt8[np.ndarray, "h w 3"],
+    cell: Int[np.ndarray, "h w"],
+    *,
+    most: int,
+    least_area: int,
+    contrast: float,
+) -> Int[np.ndarray, "h w"]:
+    """Merge adjacent cells until at most `most` are left and no cheap merge remains.
+
+    The price of joining two neighbours is how much their colours differ (histogram and mean) plus how strong
+    the edge between them is, times the fourth root of the smaller one's share: specks go first, whole objects last.
+
+    Args:
+        lab: the picture, 8-bit Lab, lightly smoothed.
+        cell: superpixels 0..n-1.
+        most: number of regions never exceeded.
+        least_area: regions of fewer pixels are always joined to a neighbour.
+        contrast: price under which two regions are one even when there is room for both.
+
+    Returns:
+        Regions 0..k-1, k <= most.
+    """
+    graph = _Graph(lab, cell)
+    while len(graph.alive) > 1:
+        pair, price, smaller = graph.cheapest()
+        if len(graph.alive) <= most and price >= contrast and smaller >= least_area:
+            small = [r for r in graph.alive if graph.area[r] < least_area]
+            if not small:
+                break
+            pair = graph.cheapest_of(min(small, key=lambda r: graph.area[r]))
+        graph.join(*pair)
+    owner = graph.owner()
+    return np.unique(owner[cell], return_inverse=True)[1].reshape(cell.shape).astype(np.int32)
+
+
+class _Graph:
+    """Region adjacency with the sums that merging needs (mutable, private to `merge_cells`)."""
+
+    def __init__(self, lab: np.ndarray, cell: np.ndarray):
+        count = int(cell.max()) + 1
+        self.total = cell.size
+        self.area = np.bincount(cell.ravel(), minlength=count).astype(np.float64)
+        self.colour = np.stack(
+            [np.bincount(cell.ravel(), c.ravel(), minlength=count) for c in np.moveaxis(lab, -1, 0)], axis=-1
+        )
+        self.histogram = colour_histograms(colour_index(lab), cell, count) * self.area[:, None]
+        self.length = np.zeros((count, count))
+        self.edge = np.zeros((count, count))
+        values = lab.astype(np.float32)
+        for axis in (0, 1):
+            near, far = (np.take(cell, range(s, cell.shape[axis] - 1 + s), axis=axis) for s in (0, 1))
+            step = _step(values, axis)
+            seen = near != far
+            for a, b in ((near[seen], far[seen]), (far[seen], near[seen])):
+                np.add.at(self.length, (a, b), 1)
+                np.add.at(self.edge, (a, b), step[seen])
+        self.alive = list(range(count))
+        self.parent = np.arange(count)
+        self.price = np.full((count, count), np.inf)
+        for region in self.alive:
+            self._reprice(region)
+
+    def _reprice(self, region: int) -> None:
+        others = np.flatnonzero(self.length[region])
+        others = others[others != region]
+        self.price[region, :] = np.inf
+        self.price[:, region] = np.inf
+        if not len(others):
+            return
+        mine = self.area[region]
+        alike = overlap(self.histogram[others] / self.area[others, None], self.histogram[region][None] / mine)
+        means = self.colour[others] / self.area[others, None] - self.colour[region] / mine
+        apart = np.minimum(np.sqrt((means**2).sum(axis=1)) / 40, 1)
+        edge = np.minimum(self.edge[region, others] / self.length[region, others] / 25, 1)
+        smaller = np.minimum(self.area[others], mine) / self.total
+        price = (0.4 * (1 - alike) + 0.7 * apart + 0.4 * edge) * smaller**0.25
+        # a region mostly enclosed by the other is a part of it rather than its neighbour
+        self.price[region, others] = price
+        self.price[others, region] = price
+
+    def cheapest(self) -> tuple[tuple[int, int], float, float]:
+        """The pair to join next, its price and the smaller one's area."""
+        a, b = np.unravel_index(np.argmin(self.price), self.price.shape)
+        return (int(a), int(b)), float(self.price[a, b]), float(min(self.area[a], self.area[b]))
+
+    def cheapest_of(self, region: int) -> tuple[int, int]:
+        """The cheapest pair that holds `region`."""
+        return int(np.argmin(self.price[region])), region
+
+    def join(self, keep: int, gone: int) -> None:
+        """Let `keep` swallow `gone`."""
+        for sums in (self.length, self.edge):
+            sums[keep] += sums[gone]
+            sums[:, keep] += sums[:, gone]
+            sums[keep, keep] = 0
+            sums[gone] = 0
+            sums[:, gone] = 0
+        for sums in (self.area, self.colour, self.histogram):
+            sums[keep] += sums[gone]
+        self.parent[gone] = keep
+        self.alive.remove(gone)
+        self.price[gone] = np.inf
+        self.price[:, gone] = np.inf
+        self._reprice(keep)
+
+    def owner(self) -> np.ndarray:
+        """The surviving region of every cell."""
+        owner = self.parent.copy()
+        while (owner != self.parent[owner]).any():
+            owner = self.parent[owner]
+        return owner
+
+
+def _step(values: np.ndarray, axis: int) -> np.ndarray:
+    """Colour difference across each pixel pair along `axis`, over two pixels either side."""
+    blurred = cv2.blur(values, (3, 3))
+    n = values.shape[axis]
+    low = np.take(blurred, np.maximum(np.arange(n - 1) - 1, 0), axis=axis)
+    high = np.take(blurred, np.minimum(np.arange(n - 1) + 2, n - 1), axis=axis)
+    return np.sqrt(((high - low) ** 2).sum(axis=-1))
