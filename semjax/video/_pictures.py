@@ -1,0 +1,162 @@
+"""Still pictures as clips: folders of numbered files, and animations that FFmpeg does not read."""
+
+import os
+import pathlib
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from semjax.errors import InputError
+
+SUFFIXES = frozenset(
+    [
+        ".png",
+        ".apng",
+        ".jpg",
+        ".jpeg",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".avif",
+        ".gif",
+        ".ppm",
+        ".pgm",
+        ".pnm",
+        ".jp2",
+        ".tga",
+    ]
+)
+DEFAULT_FPS = Fraction(25)  # what a folder of pictures plays at when nobody says
+
+
+def numbered_files(folder: pathlib.Path, suffixes: frozenset[str] = SUFFIXES) -> list[pathlib.Path]:
+    """Files of `folder` that end in one of `suffixes`, in natural order (2 before 10), none hidden."""
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if e.is_file() and not e.name.startswith(".")]
+    names = [n for n in names if pathlib.PurePath(n).suffix.lower() in suffixes]
+    return [folder / n for n in sorted(names, key=natural_key)]
+
+
+def natural_key(name: str) -> list:
+    """Sort key under which runs of digits compare as numbers."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(p), p) if i % 2 else (p.lower(), p) for i, p in enumerate(parts)]
+
+
+def open_picture(path: pathlib.Path) -> Image.Image:
+    """Opens a picture (header only); `InputError` when it is not one."""
+    try:
+        return Image.open(path)
+    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} is not a readable picture ({error}); replace or remove it.") from error
+
+
+def over_black(rgba: np.ndarray) -> np.ndarray:
+    """uint8 [..., 4] with straight alpha -> uint8 [..., 3] over black, rounded to nearest."""
+    alpha = rgba[..., 3:].astype(np.uint16)
+    return ((rgba[..., :3] * alpha + 127) // 255).astype(np.uint8)
+
+
+def to_rgb(picture: Image.Image) -> np.ndarray:
+    """A Pillow picture of any mode -> uint8 [H, W, 3]; EXIF orientation applied, alpha over black."""
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I;16"):
+        grey = (np.asarray(picture).astype(np.uint32) * 255 + 32767) // 65535
+        return np.repeat(grey[..., None], 3, axis=-1).astype(np.uint8)
+    if picture.mode in ("I", "F"):
+        raise InputError(
+            f"Pictures of mode {picture.mode} (32 bit) have no set range; save them as 8-bit RGB."
+        )
+    if picture.has_transparency_data:
+        return over_black(np.asarray(picture.convert("RGBA")))
+    return np.array(picture.convert("RGB"))
+
+
+def decode_picture(path: pathlib.Path) -> np.ndarray:
+    """A picture file -> uint8 [H, W, 3]; `InputError` when it is damaged."""
+    with open_picture(path) as picture:
+        try:
+            return to_rgb(picture)
+        except (OSError, ValueError, SyntaxError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path} is damaged ({error}); replace or remove it.") from error
+
+
+def shown_size(picture: Image.Image) -> tuple[int, int]:
+    """(width, height) after EXIF orientation, without decoding the pixels."""
+    width, height = picture.size
+    turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    return (height, width) if turned else (width, height)
+
+
+def common_size(files: list[pathlib.Path]) -> tuple[int, int]:
+    """(width, height) that all pictures share; `InputError` naming the first that differs."""
+    first = None
+    for path in files:
+        with open_picture(path) as picture:
+            size = shown_size(picture)
+        first = first or size
+        if size != first:
+            raise InputError(
+                f"Pictures of one clip must have one size: {files[0].name} is {first[0]}x{first[1]}, "
+                f"{path.name} is {size[0]}x{size[1]}; resize or remove it."
+            )
+    return first
+
+
+class FolderSource:
+    """A folder of numbered pictures of one size."""
+
+    variable_rate = False
+
+    def __init__(self, folder: pathlib.Path):
+        self.files = numbered_files(folder)
+        if not self.files:
+            raise InputError(f"The folder {folder} holds no pictures; expected files like 0000.png.")
+        self.count = len(self.files)
+        self.width, self.height = common_size(self.files)
+        self.fps = DEFAULT_FPS
+
+    def rgb(self, start: int) -> Iterator[np.ndarray]:
+        """Frames from `start` on, uint8 [H, W, 3]."""
+        return map(decode_picture, self.files[start:])
+
+
+class AnimationSource:
+    """One picture file, still or animated, through Pillow."""
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+        with open_picture(path) as picture:
+            self.count = getattr(picture, "n_frames", 1)
+            self.width, self.height = shown_size(picture)
+        durations = [d for _, d in self._decode()] if self.count > 1 else []
+        total = sum(durations)
+        self.variable_rate = bool(durations) and max(durations) - min(durations) > 1
+        self.fps = self.count * 1000 / total if total else DEFAULT_FPS  # 0: a clip that names no durations
+
+    def _decode(self) -> Iterator[tuple[Image.Image, Fraction]]:
+        """Pictures, each with its duration in milliseconds."""
+        with open_picture(self.path) as picture:
+            for i in range(self.count):
+                try:
+                    picture.seek(i)
+                    picture.load()
+                except (EOFError, OSError, ValueError, SyntaxError) as error:
+                    raise InputError(f"{self.path} is damaged at frame {i} ({error}).") from error
+                # Pillow divides; PNG stores the duration as a fraction of two 16-bit numbers of seconds
+                yield (
+                    picture,
+                    Fraction(picture.info.get("duration", 0) / 1000).limit_denominator(65535) * 1000,
+                )
+
+    def rgb(self, start: int) -> Iterator[np.ndarray]:
+        """Frames from `start` on, uint8 [H, W, 3]."""
+        for i, (picture, _) in enumerate(self._decode()):
+            if i >= start:
+                yield to_rgb(picture)
