@@ -1,0 +1,79 @@
+"""System `causal` (arXiv 2602.13837): contours and tiny frames across the link, painted again causally.
+
+sender      label maps -> contour layer; frames -> texture layer; a sentence -> caption layer;
+            now and then a still -> keyframe layer (ours; the paper has the first two)
+receiver    semjax.systems.receiver with any generator
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from semjax.errors import InputError
+from semjax.stream import MAX_PIXELS_PER_UNIT, Stream
+from semjax.systems.analysis import Analysis, analyse
+from semjax.systems.rate import Coder, fit
+from semjax.systems.sources import Source
+from semjax.types import Caption
+
+
+@dataclasses.dataclass(frozen=True)
+class SenderConfig:
+    """What the sender is asked for.
+
+    bitrate: bits a second with everything that crosses the link; None: 8 kbit/s (short clips at least 1500 bytes).
+    tolerance: pixels by which contours may be off (the paper's xi); None: what the rate allows.
+    period: frames from one contour I-frame to the next (the paper's P), also the span of the units.
+    texture_width: pixels of the tiny frames; None: what suits the rate. max_regions: regions found without labels.
+    """
+
+    bitrate: float | None = None
+    tolerance: float | None = None
+    period: int = 32
+    texture_width: int | None = None
+    max_regions: int = 8
+
+    def __post_init__(self):
+        if self.bitrate is not None and not 0 < self.bitrate < float("inf"):
+            raise InputError(f"the bitrate must be a positive number of bits a second, not {self.bitrate}")
+        if self.tolerance is not None and not 0 <= self.tolerance <= 255:
+            raise InputError(f"the tolerance must be 0 to 255 pixels, not {self.tolerance}")
+        if not 1 <= self.period <= 64:
+            raise InputError(f"the period must be 1 to 64 frames, not {self.period}")
+        if self.texture_width is not None and not 16 <= self.texture_width <= 256:
+            raise InputError(f"the texture width must be 16 to 256 pixels, not {self.texture_width}")
+        if not 2 <= self.max_regions <= 255:
+            raise InputError(f"max_regions must be 2 to 255, not {self.max_regions}")
+
+
+def understand(
+    frames: Source, labels: Source | None, captions: Sequence[Caption] | None, cfg: SenderConfig
+) -> Analysis:
+    """The sender's first pass over a clip: label maps, tiny frames, cuts, captions."""
+    info = frames.info
+    period = min(cfg.period, MAX_PIXELS_PER_UNIT // (info.width * info.height))
+    if period < 1:
+        raise InputError(f"pictures of {info.width}x{info.height} are too large; scale the clip down first")
+    rich = (cfg.bitrate or 0) > 120 * 8 * info.fps  # bytes a frame from which wider tiny frames pay
+    width = cfg.texture_width or (128 if rich else 64)
+    return analyse(frames, labels, captions, period=period, width=width, max_regions=cfg.max_regions)
+
+
+def code(frames: Source, analysis: Analysis, cfg: SenderConfig) -> Stream:
+    """The sender's second pass: layers, at the rate asked for. Raises RateError when that is impossible."""
+    coder = Coder(analysis, "causal", functools.partial(pick, frames))
+    return fit(coder, cfg.bitrate, cfg.tolerance, cfg.texture_width)
+
+
+def pick(frames: Source, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Single frames of a source as (number, uint8 [H, W, 3]), in rising order, in one pass over it."""
+    wanted, seen = sorted(set(numbers)), 0
+    for chunk in frames.read(32):
+        while wanted and wanted[0] < seen + len(chunk):
+            number = wanted.pop(0)
+            yield number, chunk[number - seen]
+        seen += len(chunk)
+        if not wanted:
+            return

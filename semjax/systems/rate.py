@@ -1,0 +1,231 @@
+"""Spending a clip's bytes: contours and keyframes get a share, the texture layer fills the rest exactly.
+
+The order in which layers give way when bytes are short: keyframes, caption, contour detail, texture detail. What
+the texture layer cannot use any more goes to more and better keyframes.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from semjax import contours, stills, texture
+from semjax.errors import RateError
+from semjax.stream import Stream, pack
+from semjax.systems.analysis import Analysis
+from semjax.systems.records import caption_units, keyframe_units
+
+DEFAULT_BITRATE = 8000.0
+DEFAULT_FLOOR = 1500  # bytes that a clip gets without --bitrate however short it is
+SLACK = 0.1  # the rate is met within this share
+TOLERANCES = (24.0, 16.0, 12.0, 8.0, 6.0, 4.0, 3.0, 2.0, 1.5, 1.0, 0.7)  # pixels for 512 of picture diagonal
+CONTOUR_SHARE, CAPTION_SHARE, KEYFRAME_SHARE = 0.35, 0.12, 0.35
+LEAST_KEYFRAME = 500  # bytes below which a still shows less than the texture layer does
+ROUNDS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """One way to code the clip. keyframe_gap: frames between keyframes besides cuts; 0 = none at all."""
+
+    tolerance: float
+    texture_width: int
+    texture_bytes: float
+    keyframe_bytes: int
+    keyframe_gap: int
+    caption: bool
+
+
+class Coder:
+    """Turns plans for one analysed clip into streams; equal parts of different plans are coded once.
+
+    pictures(numbers) yields (number, uint8 [H, W, 3]) of the frames asked for, in order: keyframes.
+    """
+
+    def __init__(self, analysis: Analysis, system: str, pictures: Callable[[Sequence[int]], Iterable]):
+        self.analysis, self.system, self.pictures = analysis, system, pictures
+        self.contour = functools.lru_cache(maxsize=32)(self._contour)
+        self.texture = functools.lru_cache(maxsize=8)(self._texture)
+        self.stills = functools.lru_cache(maxsize=8)(self._stills)
+        self.tiny = functools.lru_cache(maxsize=2)(self._tiny)
+
+    def _contour(self, tolerance: float) -> dict[int, bytes]:
+        cfg = contours.ContourConfig(tolerance=tolerance, period=self.analysis.period)
+        return dict(enumerate(contours.encode_units(self.analysis.labels(), cfg)))
+
+    def _tiny(self, width: int) -> np.ndarray:
+        have = self.analysis.tiny
+        return have if have.shape[2] == width else texture.shrink(have, width)
+
+    def _texture(self, width: int, bytes_per_frame: float) -> dict[int, bytes]:
+        tiny = self.tiny(width)
+        cfg = texture.TextureConfig(width=tiny.shape[2], bytes_per_frame=bytes_per_frame)
+        return dict(enumerate(texture.encode_units(tiny, cfg, self.texture_span)))
+
+    def _stills(self, gap: int, max_bytes: int) -> dict[int, bytes]:
+        """Payloads of the keyframes, without those that do not fit into their bytes at all."""
+        coded = {}
+        for number, picture in self.pictures(self.keyframes(gap)):
+            with contextlib.suppress(RateError):
+                coded[number] = stills.encode_still(picture, max_bytes)
+        return coded
+
+    @property
+    def texture_span(self) -> int:
+        """Frames per unit of the texture layer."""
+        return min(self.analysis.period, 64)
+
+    def least_texture(self, width: int) -> int:
+        """The fewest bytes that the texture layer takes at this width."""
+        tiny = self.tiny(width)
+        cfg = texture.TextureConfig(width=tiny.shape[2])
+        return texture.min_bytes(tiny, cfg, self.texture_span)
+
+    def keyframes(self, gap: int) -> list[int]:
+        """Frames that a plan with this gap sends as pictures: the first, every cut, and every gap-th between."""
+        if not gap:
+            return []
+        frames, starts = [], [0, *self.analysis.cuts, self.analysis.info.frames]
+        for start, end in itertools.pairwise(starts):
+            frames += range(start, end, gap)
+        return frames
+
+    def stream(self, plan: Plan) -> Stream:
+        """The clip coded by a plan. Raises RateError when the texture does not fit its bytes."""
+        info, period = self.analysis.info, self.analysis.period
+        units: dict[str, Mapping[int, bytes]] = {
+            "contour": self.contour(plan.tolerance),
+            "texture": self.texture(plan.texture_width, plan.texture_bytes),
+        }
+        spans = {"contour": period, "texture": self.texture_span}
+        if plan.caption and self.analysis.captions:
+            spans["caption"] = 4 * period
+            units["caption"] = caption_units(self.analysis.captions, info, spans["caption"])
+        if plan.keyframe_gap:
+            spans["keyframe"] = min(period, plan.keyframe_gap)
+            units["keyframe"] = keyframe_units(
+                self.stills(plan.keyframe_gap, plan.keyframe_bytes), spans["keyframe"]
+            )
+        return Stream(info, spans, units, self.system)
+
+
+def fit(coder: Coder, bitrate: float | None, tolerance: float | None, width: int | None) -> Stream:
+    """The clip at `bitrate` bits a second, everything included, met within 10 % from below.
+
+    Without a bitrate: 8 kbit/s, or what a short clip needs to be worth looking at. `tolerance` (pixels) and
+    `width` fix the contours' tolerance and the texture's width, which are otherwise chosen.
+    Raises RateError, naming the least (or greatest) possible rate, when the rate cannot be met.
+    """
+    info = coder.analysis.info
+    per_byte = 8 / info.seconds
+    least = coder.stream(_least_plan(coder, tolerance, width))
+    least_bytes = len(pack(least))
+    if bitrate is None:
+        budget = max(int(DEFAULT_BITRATE / per_byte), DEFAULT_FLOOR, least_bytes)
+    else:
+        budget = int(bitrate / per_byte)
+        if budget < least_bytes:
+            if least_bytes <= budget * (1 + SLACK):
+                return least
+            raise RateError(
+                f"{bitrate:g} bit/s is too little for this clip: the least possible is "
+                f"{np.ceil(least_bytes * per_byte):g} bit/s"
+            )
+    stream, size = _fill(coder, budget, tolerance, width, least)
+    if bitrate is not None and size < budget * (1 - SLACK):
+        raise RateError(
+            f"{bitrate:g} bit/s is more than this clip can use: the most possible is {size * per_byte:.0f} bit/s"
+        )
+    return stream
+
+
+def _scaled_tolerances(coder: Coder, tolerance: float | None) -> list[float]:
+    if tolerance is not None:
+        return [tolerance]
+    info = coder.analysis.info
+    diagonal = np.hypot(info.width, info.height)
+    return [round(t * float(diagonal) / 512, 2) for t in TOLERANCES]
+
+
+def _least_plan(coder: Coder, tolerance: float | None, width: int | None) -> Plan:
+    width = width or min(32, coder.analysis.tiny.shape[2])
+    least = (coder.least_texture(width) + 0.5) / coder.analysis.info.frames
+    return Plan(_scaled_tolerances(coder, tolerance)[0], width, least, 0, 0, caption=False)
+
+
+def _choose_width(coder: Coder, budget: int, width: int | None) -> int:
+    """Wider tiny frames as there are more bytes for each of them."""
+    most = coder.analysis.tiny.shape[2]
+    if width:
+        return min(width, most)
+    per_frame = budget / coder.analysis.info.frames
+    wanted = next((w for limit, w in ((4, 32), (12, 48), (120, 64), (400, 96)) if per_frame < limit), 128)
+    return min(wanted, most)
+
+
+def _finest_within(coder: Coder, tolerances: list[float], limit: int) -> float:
+    """The finest tolerance whose contours take at most `limit` bytes; the coarsest if none does."""
+    low, high = 0, len(tolerances) - 1
+    while low < high:
+        mid = (low + high + 1) // 2
+        size = sum(map(len, coder.contour(tolerances[mid]).values()))
+        low, high = (mid, high) if size <= limit else (low, mid - 1)
+    return tolerances[low]
+
+
+def _fill(coder: Coder, budget: int, tolerance, width, least: Stream) -> tuple[Stream, int]:
+    """Spend `budget` bytes as fully as the layers allow; returns the stream and its size."""
+    info = coder.analysis.info
+    captions = caption_units(coder.analysis.captions, info, 4 * coder.analysis.period)
+    caption = sum(map(len, captions.values())) <= CAPTION_SHARE * budget
+    tolerances = _scaled_tolerances(coder, tolerance)
+    width = _choose_width(coder, budget, width)
+    plan = Plan(_finest_within(coder, tolerances, int(CONTOUR_SHARE * budget)), width, 0.0, 0, 0, caption)
+    plan = _with_keyframes(coder, plan, int(KEYFRAME_SHARE * budget))
+    best, best_size = least, len(pack(least))
+    share = KEYFRAME_SHARE
+    for _ in range(ROUNDS):
+        stream, size, spare = _fill_texture(coder, plan, budget)
+        if best_size < size <= budget:
+            best, best_size = stream, size
+        if best_size >= budget * (1 - SLACK / 4):
+            break
+        # The texture layer is saturated, or even its least is too much beside the keyframes.
+        share *= 1 + (1.5 * spare / budget if spare > 0 else -0.5) / max(share, 0.05)
+        changed = _with_keyframes(coder, plan, int(min(share, 1.0) * budget))
+        if changed == plan:
+            changed = dataclasses.replace(plan, caption=False) if spare < 0 else plan
+        if changed == plan:
+            break
+        plan = changed
+    return best, best_size
+
+
+def _fill_texture(coder: Coder, plan: Plan, budget: int) -> tuple[Stream, int, int]:
+    """Give the texture layer what the other layers leave; returns stream, size and bytes left over."""
+    frames = coder.analysis.info.frames
+    floor = (coder.least_texture(plan.texture_width) + 0.5) / frames
+    stream = coder.stream(dataclasses.replace(plan, texture_bytes=floor))
+    others = len(pack(stream)) - sum(map(len, stream.units["texture"].values()))
+    room = (budget - others) / frames
+    if room > floor:
+        stream = coder.stream(dataclasses.replace(plan, texture_bytes=room))
+    size = len(pack(stream))
+    return stream, size, budget - size
+
+
+def _with_keyframes(coder: Coder, plan: Plan, budget: int) -> Plan:
+    """The plan with as many keyframes as `budget` bytes make worth sending, few good ones before many poor."""
+    info = coder.analysis.info
+    enough = max(6000, info.width * info.height // 12)  # bytes above which another keyframe serves better
+    gap = info.frames
+    while gap > 1 and budget / len(coder.keyframes(gap)) > enough:
+        gap = -(-gap // 2)
+    each = budget // len(coder.keyframes(gap))
+    if each < LEAST_KEYFRAME:
+        # Too little for one at every cut: the texture layer carries the clip alone.
+        return dataclasses.replace(plan, keyframe_gap=0, keyframe_bytes=0)
+    return dataclasses.replace(plan, keyframe_gap=gap, keyframe_bytes=each)

@@ -1,0 +1,103 @@
+"""From a stream back to frames: layers to conditions, conditions to pixels, a unit of contours at a time."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from semjax import contours, texture
+from semjax.stream import Stream
+from semjax.systems.generators import Generator
+from semjax.systems.records import read_captions, read_keyframes
+from semjax.types import Conditions, FrameStatus
+
+CHUNK = 32  # frames painted at once when there is no contour layer to set the pace
+
+
+@dataclasses.dataclass(frozen=True)
+class Received:
+    """Frames as painted, uint8 [n, H, W, 3], and what they were painted from."""
+
+    frames: np.ndarray
+    conditions: Conditions
+
+
+def conditions(stream: Stream) -> Iterator[Conditions]:
+    """Decode a stream's layers, in steps of the contour layer's units. Damaged units count as lost."""
+    info = stream.info
+    step = min(stream.spans.get("contour", CHUNK), info.frames)
+    tiny, tiny_status = _texture(stream)
+    captions, _ = read_captions(stream.layer("caption"), info, stream.spans.get("caption", 1))
+    pictures = _Keyframes(stream)
+    for first, labels, status in _contours(stream, step):
+        n = len(labels)
+        yield Conditions(
+            first=first,
+            labels=labels,
+            contour_status=status,
+            tiny=None if tiny is None else tiny[first : first + n],
+            texture_status=tiny_status[first : first + n],
+            keyframes=tuple(pictures.between(first, first + n)),
+            captions=tuple(c for c in captions if c.first < first + n and c.last >= first),
+        )
+
+
+def receive(stream: Stream, generator: Generator, key: jax.Array) -> Iterator[Received]:
+    """Paint a stream's clip from its first frame to its last.
+
+    The key is folded with the number of each step's first frame, so that a clip painted in parts or after loss
+    gets the same noise at the same place.
+    """
+    state = None
+    for given in conditions(stream):
+        frames, state = generator.step(given, state, jax.random.fold_in(key, given.first))
+        yield Received(frames, given)
+
+
+def _contours(stream: Stream, step: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    info = stream.info
+    if "contour" not in stream.spans:
+        for first in range(0, info.frames, step):
+            n = min(step, info.frames - first)
+            missing = np.full(n, FrameStatus.MISSING, np.uint8)
+            yield first, np.zeros((n, info.height, info.width), np.uint8), missing
+        return
+    decoded = contours.decode_units(
+        stream.layer("contour"), frames=info.frames, height=info.height, width=info.width, span=step
+    )
+    first = 0
+    for labels, status in decoded:
+        yield first, labels, status
+        first += len(labels)
+
+
+def _texture(stream: Stream) -> tuple[np.ndarray | None, np.ndarray]:
+    info = stream.info
+    units = stream.layer("texture")
+    if not any(units):
+        return None, np.full(info.frames, FrameStatus.MISSING, np.uint8)
+    return texture.decode_units(
+        units, frames=info.frames, height=info.height, width=info.width, span=stream.spans["texture"]
+    )
+
+
+class _Keyframes:
+    """The pictures of a stream, decoded when their frames come up."""
+
+    def __init__(self, stream: Stream):
+        self.stream, self.span = stream, stream.spans.get("keyframe", 0)
+        self.next, self.waiting = 0, []
+
+    def between(self, first: int, end: int):
+        units = self.stream.units.get("keyframe", {})
+        while self.span and self.next * self.span < end:
+            start = self.next * self.span
+            frames = min(self.span, self.stream.info.frames - start)
+            if frames > 0:
+                found, _ = read_keyframes(units.get(self.next), start, frames, self.stream.info)
+                self.waiting += found
+            self.next += 1
+        ready = [k for k in self.waiting if first <= k.frame < end]
+        self.waiting = [k for k in self.waiting if k.frame >= end]
+        return ready
