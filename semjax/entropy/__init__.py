@@ -1,5 +1,6 @@
 """entropy: symbols <-> bits.
 
+    encode_text, decode_text    one or two sentences <-> bytes
     binary         range coder, adaptive bit models, mixing (numba; what the layers' kernels are made of)
 
 Loaded on first use, so that importing this package costs nothing.
@@ -7,7 +8,10 @@ Loaded on first use, so that importing this package costs nothing.
 
 import importlib
 
-_NAMES: dict[str, str] = {}
+_NAMES = {
+    "encode_text": "semjax.entropy.text",
+    "decode_text": "semjax.entropy.text",
+}
 _MODULES = ("binary", "logistic")
 
 __all__ = [*_NAMES, *_MODULES]
