@@ -1,7 +1,8 @@
 """From a stream back to frames: layers to conditions, conditions to pixels, a unit of contours at a time."""
 
+import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -43,16 +44,27 @@ def conditions(stream: Stream) -> Iterator[Conditions]:
         )
 
 
-def receive(stream: Stream, generator: Generator, key: jax.Array) -> Iterator[Received]:
+def receive(
+    stream: Stream,
+    generator: Generator,
+    key: jax.Array,
+    *,
+    timed: Callable[[str], contextlib.AbstractContextManager] = lambda phase: contextlib.nullcontext(),
+) -> Iterator[Received]:
     """Paint a stream's clip from its first frame to its last.
 
     The key is folded with the number of each step's first frame, so that a clip painted in parts or after loss
-    gets the same noise at the same place.
+    gets the same noise at the same place. `timed("decode")` and `timed("generate")` surround the two halves of
+    every step.
     """
-    state = None
-    for given in conditions(stream):
-        frames, state = generator.step(given, state, jax.random.fold_in(key, given.first))
+    state, source, first = None, conditions(stream), 0
+    while first < stream.info.frames:
+        with timed("decode"):
+            given = next(source)
+        with timed("generate"):
+            frames, state = generator.step(given, state, jax.random.fold_in(key, first))
         yield Received(frames, given)
+        first += len(frames)
 
 
 def _contours(stream: Stream, step: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:

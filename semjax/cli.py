@@ -1,0 +1,219 @@
+"""The command line: transmit, encode, decode, info, evaluate."""
+
+import dataclasses
+import json
+import logging
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from semjax.errors import NotAvailableError, SemjaxError
+
+Positional = tyro.conf.Positional
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sender:
+    labels: Path | None = None
+    """Folder of 8-bit PNG label maps, one a frame; without it the sender finds regions itself."""
+    captions: Path | None = None
+    """JSON or text file with the clip's captions; without it a sentence is made from the regions."""
+    system: Literal["causal", "mirage", "lgvsc"] = "causal"
+    """Which system's sender codes the clip."""
+    bitrate: float | None = None
+    """Bits a second of everything that crosses the link; without it 8000 (short clips at least 1500 bytes)."""
+    tolerance: float | None = None
+    """Pixels by which contours may be off; without it what the rate allows."""
+
+    def config(self):
+        """The sender's settings. Raises NotAvailableError for a system that this version does not have."""
+        from semjax.systems.causal import SenderConfig
+
+        if self.system != "causal":
+            raise NotAvailableError(
+                f"the system {self.system!r} is not available in this version; use --system causal"
+            )
+        return SenderConfig(bitrate=self.bitrate, tolerance=self.tolerance)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Receiver:
+    generator: str = "none"
+    """What paints the video: none (no network). Diffusion generators come with a later version."""
+    seed: int = 0
+    """Seed of everything random: channel and generator."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Transmit:
+    """Send a clip over a channel and paint it again.
+
+    Writes stream.smj, received.smj, reconstruction.mp4, report.json and report.html.
+    Example: semjax transmit clip.mp4 --bitrate 6000 --channel loss --loss 0.1 --out run1
+    """
+
+    input: Annotated[Positional[Path | None], tyro.conf.arg(metavar="INPUT")] = None
+    """Video file or folder of numbered pictures; without it the bundled sample."""
+    sender: tyro.conf.OmitArgPrefixes[_Sender] = _Sender()
+    receiver: tyro.conf.OmitArgPrefixes[_Receiver] = _Receiver()
+    channel: Literal["none", "awgn", "rayleigh", "loss"] = "none"
+    """What happens on the link."""
+    snr: float = 10.0
+    """Signal-to-noise ratio in dB of awgn and rayleigh."""
+    loss: float = 0.1
+    """Probability that the channel loss drops a packet."""
+    steps: int | None = None
+    """Denoising steps of a diffusion generator; none has no use for it."""
+    out: Path = Path("semjax-out")
+    """Folder for the results."""
+
+    def run(self) -> None:
+        """Do it and print where the bytes went."""
+        from semjax import jobs
+
+        link = jobs.Link(self.channel, self.loss, self.snr)
+        inputs = jobs.Inputs(self.input, self.sender.labels, self.sender.captions)
+        command = shlex.join(["semjax", *sys.argv[1:]])
+        report = jobs.transmit(
+            inputs, self.sender.config(), link, self.receiver.generator, self.receiver.seed, self.out, command
+        )
+        print(_table(report["bytes"]))
+        quality = {k: v for k, v in report["quality"].items() if v is not None}
+        print(f"{report['rate']['bits_per_second']:.0f} bit/s, {report['rate']['bpp']:.3g} bpp, ", end="")
+        print(", ".join(f"{k} {v:.4g}" for k, v in quality.items()))
+        print(f"{self.out / 'reconstruction.mp4'}, {self.out / 'report.html'}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Encode:
+    """Turn a clip into a stream file.
+
+    Example: semjax encode clip.mp4 --out clip.smj --bitrate 4000
+    """
+
+    input: Annotated[Positional[Path | None], tyro.conf.arg(metavar="INPUT")] = None
+    """Video file or folder of numbered pictures; without it the bundled sample."""
+    sender: tyro.conf.OmitArgPrefixes[_Sender] = _Sender()
+    out: Path = Path("out.smj")
+    """Stream file to write."""
+
+    def run(self) -> None:
+        """Do it and print where the bytes went."""
+        from semjax import jobs
+
+        inputs = jobs.Inputs(self.input, self.sender.labels, self.sender.captions)
+        jobs.encode(inputs, self.sender.config(), self.out)
+        print(_table(jobs.summary(self.out)["bytes"]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Decode:
+    """Paint the clip of a stream file.
+
+    Example: semjax decode clip.smj --out clip.mp4
+    """
+
+    input: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE.smj")]
+    """Stream file."""
+    receiver: tyro.conf.OmitArgPrefixes[_Receiver] = _Receiver()
+    steps: int | None = None
+    """Denoising steps of a diffusion generator; none has no use for it."""
+    allow_truncated: bool = False
+    """Paint what is there of a stream whose end is missing."""
+    out: Path = Path("out.mp4")
+    """Video to write: mp4, webm, avi, gif, or a folder for PNGs."""
+
+    def run(self) -> None:
+        """Do it."""
+        from semjax import jobs
+
+        jobs.decode(self.input, self.receiver.generator, self.receiver.seed, self.out, self.allow_truncated)
+        print(self.out)
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """Say what a stream file holds.
+
+    Example: semjax info clip.smj --json
+    """
+
+    input: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE.smj")]
+    """Stream file."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> None:
+        """Do it."""
+        from semjax import jobs
+
+        facts = jobs.summary(self.input)
+        if self.json:
+            print(json.dumps(facts, indent=2))
+            return
+        clip = facts["clip"]
+        print(
+            f"{facts['system']}: {clip['frames']} frames of {clip['width']}x{clip['height']} "
+            f"at {clip['fps']:.6g} a second"
+        )
+        print(_table(facts["bytes"]))
+        print(f"{facts['rate']['bits_per_second']:.0f} bit/s, {facts['rate']['bpp']:.3g} bpp")
+        for layer, units in facts["layers"].items():
+            print(f"{layer}: {units['arrived']} of at most {units['units']} units of {units['span']} frames")
+        if facts["partial"] or facts["damaged_bytes"]:
+            print(f"partial: packets are missing; {facts['damaged_bytes']} bytes are damaged")
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Compare a reconstruction with its original.
+
+    Example: semjax evaluate clip.mp4 semjax-out/reconstruction.mp4
+    """
+
+    original: Positional[Path]
+    """The clip that was sent."""
+    reconstruction: Positional[Path]
+    """The clip that was painted: as many frames, as large."""
+    labels: Path | None = None
+    """Folder of the original's label maps: quality by region, too."""
+    json: Path | None = None
+    """Write the numbers to this file as well."""
+
+    def run(self) -> None:
+        """Do it."""
+        from semjax import jobs
+
+        result = jobs.evaluate(self.original, self.reconstruction, self.labels)
+        print(json.dumps(result, indent=2))
+        if self.json:
+            jobs.write_json(result, self.json)
+
+
+def _table(counts: dict[str, int]) -> str:
+    return "\n".join(f"{name:>9} {count:>9,} bytes" for name, count in counts.items())
+
+
+COMMANDS = {"transmit": Transmit, "encode": Encode, "decode": Decode, "info": Info, "evaluate": Evaluate}
+
+
+def main() -> None:
+    """Entry point of `semjax`: a sentence and exit status 2 for what the user can put right."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    command = tyro.extras.subcommand_cli_from_dict(
+        COMMANDS, prog="semjax", description="Semantic video communication in JAX."
+    )
+    try:
+        command.run()
+    except SemjaxError as error:
+        print(f"semjax: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

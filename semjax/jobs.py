@@ -1,0 +1,340 @@
+"""The jobs behind the command line: from files to files, with timings, measurements and nothing half-written."""
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from semjax import channel, metrics, video
+from semjax import stream as container
+from semjax._progress import progress
+from semjax.errors import InputError, NotAvailableError
+from semjax.report import Preview, render
+from semjax.systems import causal, sources
+from semjax.systems.generators import Generator, load_generator
+from semjax.systems.receiver import Received, receive
+from semjax.types import LAYERS, Caption
+from semjax.version import __version__
+
+CHANNELS = ("none", "awgn", "rayleigh", "loss")
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """What a sender job starts from; without `clip` the bundled sample with its label maps and captions."""
+
+    clip: Path | None = None
+    labels: Path | None = None
+    captions: Path | None = None
+
+    def open(self) -> tuple[sources.Source, sources.Source | None, list[Caption] | None]:
+        """Frames, label maps and captions. Raises InputError when something is missing or does not fit."""
+        clip, labels, captions = self.clip, self.labels, self.captions
+        if clip is None:
+            sample = video.sample_clip()
+            clip, labels, captions = (
+                sample.video_path,
+                labels or sample.labels_path,
+                captions or sample.captions_path,
+            )
+        frames = sources.frames_from_file(clip)
+        maps = sources.labels_from_folder(labels, frames.info) if labels else None
+        words = video.read_captions(captions, frames.info.frames, clip) if captions else None
+        return frames, maps, words
+
+
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """The channel of a transmission: none, or loss with probability `loss` for every packet."""
+
+    channel: str = "none"
+    loss: float = 0.1
+    snr: float = 10.0
+
+    def __post_init__(self):
+        if self.channel not in CHANNELS:
+            raise InputError(f"unknown channel {self.channel!r}; one of {', '.join(CHANNELS)}")
+        if self.channel in ("awgn", "rayleigh"):
+            raise NotAvailableError(
+                f"the channel {self.channel!r} is not available in this version; use none or loss"
+            )
+        if not 0 <= self.loss <= 1:
+            raise InputError(f"--loss is a probability from 0 to 1, not {self.loss}")
+
+    def send(self, data: bytes, key: jax.Array) -> tuple[bytes, int, int]:
+        """What arrives of a stream's bytes, and how many packets were sent and lost.
+
+        The header belongs to the session's start and is not lost; every packet behind it may be.
+        """
+        header, packets = container.split(data)
+        if self.channel == "none" or not packets:
+            return data, len(packets), 0
+        lost = np.asarray(channel.packet_loss(key, len(packets), self.loss))
+        kept = [packet for packet, gone in zip(packets, lost) if not gone]
+        if not lost.any():
+            return data, len(packets), 0
+        return container.join(header, kept, partial=True), len(packets), int(lost.sum())
+
+
+def transmit(
+    inputs: Inputs,
+    sender: causal.SenderConfig,
+    link: Link,
+    generator_name: str,
+    seed: int,
+    out: Path,
+    command: str,
+) -> dict:
+    """Video file to video file through the whole chain; writes the five files of a run into `out`.
+
+    Returns the content of report.json.
+    """
+    generator = load_generator(generator_name)
+    frames, labels, captions = inputs.open()
+    clock = Clock()
+    with _folder_in_place(out) as folder:
+        with clock("semantics"):
+            analysis = causal.understand(frames, labels, captions, sender)
+        with clock("encode"):
+            data = container.pack(causal.code(frames, analysis, sender))
+        (folder / "stream.smj").write_bytes(data)
+        with clock("channel"):
+            received, sent, lost = link.send(data, jax.random.key(seed))
+        (folder / "received.smj").write_bytes(received)
+        stream = container.unpack(received)
+        measure, preview, info = Measure(), Preview(frames.info, folder), frames.info
+        with video.VideoWriter(folder / "reconstruction.mp4", info.fps, info.width, info.height) as writer:
+            painted = _paint(stream, generator, seed, clock)
+            for part, original, maps in zip(
+                painted, frames.read(analysis.period), analysis.labels(), strict=True
+            ):
+                writer.write(part.frames)
+                measure.add(original, part.frames, maps, part.conditions.labels)
+                preview.add(original, part, maps)
+        report = {
+            **accounts(info, data),
+            "quality": measure.result(),
+            "seconds": {phase: round(s, 3) for phase, s in clock.seconds.items()},
+            "generator": generator.name,
+            "system": stream.system,
+            "seed": seed,
+            "channel": {**dataclasses.asdict(link), "packets": sent, "packets_lost": lost},
+            "received": preview.frame_counts(),
+            "captions": [dataclasses.asdict(c) for c in analysis.captions]
+            if stream.spans.get("caption")
+            else [],
+            "settings": dataclasses.asdict(sender),
+            "command": command,
+            "versions": versions(),
+        }
+        write_json(report, folder / "report.json")
+        (folder / "report.html").write_text(render(report, container.unpack(data), stream, preview))
+    return report
+
+
+def encode(inputs: Inputs, sender: causal.SenderConfig, out: Path) -> container.Stream:
+    """Video file to stream file."""
+    frames, labels, captions = inputs.open()
+    stream = causal.code(frames, causal.understand(frames, labels, captions, sender), sender)
+    with _file_in_place(out) as partial:
+        partial.write_bytes(container.pack(stream))
+    return stream
+
+
+def decode(path: Path, generator_name: str, seed: int, out: Path, allow_truncated: bool) -> container.Stream:
+    """Stream file to video file."""
+    generator = load_generator(generator_name)
+    stream = container.unpack(read_stream(path), allow_truncated=allow_truncated)
+    info = stream.info
+    with video.VideoWriter(out, info.fps, info.width, info.height) as writer:
+        for part in _paint(stream, generator, seed, Clock()):
+            writer.write(part.frames)
+    return stream
+
+
+def read_stream(path: Path) -> bytes:
+    """The bytes of a stream file. Raises InputError when it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"the stream {path} cannot be read: {error.strerror or error}") from error
+
+
+def evaluate(original: Path, reconstruction: Path, labels: Path | None) -> dict:
+    """Compare two clips frame by frame; with the original's label maps also by region (psnr_by_label)."""
+    frames, other = sources.frames_from_file(original), sources.frames_from_file(reconstruction)
+    a, b = frames.info, other.info
+    if (a.frames, a.width, a.height) != (b.frames, b.width, b.height):
+        raise InputError(
+            f"{original} has {a.frames} frames of {a.width}x{a.height}, "
+            f"{reconstruction} {b.frames} of {b.width}x{b.height}: they must be equal to be compared"
+        )
+    maps = sources.labels_from_folder(labels, a).read(16) if labels else itertools.repeat(None)
+    measure = Measure()
+    by_label = np.zeros((2, 256))
+    pairs = zip(frames.read(16), other.read(16), strict=True)
+    for before, after in progress(pairs, a.frames, "comparing", steps=lambda pair: len(pair[0])):
+        measure.add(before, after)
+        region = next(maps)
+        if region is not None:
+            squares = np.mean((after.astype(np.float64) - before) ** 2, axis=-1)
+            by_label[0] += np.bincount(region.ravel(), squares.ravel(), minlength=256)
+            by_label[1] += np.bincount(region.ravel(), minlength=256)
+    result = measure.result()
+    if labels:
+        present = np.flatnonzero(by_label[1])
+        result["psnr_by_label"] = {int(k): _psnr(by_label[0, k] / by_label[1, k]) for k in present}
+    return result
+
+
+def _psnr(mean_square: float) -> float | None:
+    """Decibels; None for a perfect copy, since JSON has no infinity."""
+    return float(10 * np.log10(255**2 / mean_square)) if mean_square else None
+
+
+class Measure:
+    """Quality of a reconstruction, chunk by chunk in bounded memory."""
+
+    def __init__(self):
+        self.squares, self.samples, self.similarity, self.frames = 0.0, 0, 0.0, 0
+        self.confusion = np.zeros((256, 256), np.int64)
+
+    def add(self, original, picture, labels=None, decoded=None) -> None:
+        """Take in n frames uint8 [n, H, W, 3] and, where there are, the label maps sent and decoded [n, H, W]."""
+        difference = picture.astype(np.int32) - original
+        self.squares += float(np.sum(difference.astype(np.int64) ** 2))
+        self.samples += difference.size
+        self.similarity += float(metrics.ms_ssim(original, picture)) * len(original)
+        self.frames += len(original)
+        if labels is not None:
+            pairs = labels.astype(np.int64).ravel() * 256 + decoded.ravel()
+            self.confusion += np.bincount(pairs, minlength=65536).reshape(256, 256)
+
+    def result(self) -> dict[str, float | None]:
+        """psnr (dB over the whole clip; None: identical), ms_ssim (mean over frames), miou (pooled, None without)."""
+        return {
+            "psnr": _psnr(self.squares / self.samples),
+            "ms_ssim": self.similarity / self.frames,
+            "miou": metrics.miou_from_confusion(self.confusion) if self.confusion.any() else None,
+        }
+
+
+class Clock:
+    """Wall seconds by phase: `with clock("encode"): ...`."""
+
+    def __init__(self):
+        self.seconds = dict.fromkeys(("semantics", "encode", "channel", "decode", "generate"), 0.0)
+
+    @contextlib.contextmanager
+    def __call__(self, phase: str):
+        """Add what the body takes to a phase."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[phase] += time.perf_counter() - start
+
+
+def _paint(stream, generator: Generator, seed: int, clock: Clock) -> Iterator[Received]:
+    parts = receive(stream, generator, jax.random.key(seed), timed=clock)
+    return progress(parts, stream.info.frames, "painting", steps=lambda part: len(part.frames))
+
+
+def versions() -> dict[str, str]:
+    """What produced a result: semjax, the stream version, jax, numpy, Python."""
+    return {
+        "semjax": __version__,
+        "stream": str(container.VERSION),
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+@contextlib.contextmanager
+def _folder_in_place(out: Path) -> Iterator[Path]:
+    """A scratch folder beside `out` whose files move into `out` when all went well, and vanish otherwise."""
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; give a folder")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise InputError(f"nothing can be written to {out}: {error.strerror}") from error
+    try:
+        yield scratch
+        out.mkdir(exist_ok=True)
+        for file in sorted(scratch.iterdir()):
+            file.replace(out / file.name)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _file_in_place(out: Path) -> Iterator[Path]:
+    """A temporary name beside `out` that is renamed to it when all went well."""
+    out = Path(out)
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        partial.replace(out)
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def accounts(info, data: bytes) -> dict:
+    """The parts of a report that follow from the clip's size and the stream: clip, bytes, rate."""
+    bits = 8 * len(data)
+    return {
+        "clip": {"frames": info.frames, "width": info.width, "height": info.height, "fps": float(info.fps)},
+        "bytes": container.ledger(data),
+        "rate": {
+            "bpp": bits / (info.frames * info.width * info.height),
+            "bits_per_second": bits / info.seconds,
+            "ratio_to_raw": info.raw_bytes / len(data),
+            # Symbols exist once a modulation does; the channels none and loss carry bytes.
+            "cbr": None,
+            "symbols": None,
+        },
+    }
+
+
+def summary(path: Path) -> dict:
+    """What a stream file holds, without decoding any layer."""
+    data = read_stream(path)
+    stream = container.unpack(data, allow_truncated=True)
+    layers = {
+        layer: {
+            "units": stream.unit_count(layer),
+            "arrived": len(stream.units.get(layer, {})),
+            "span": stream.spans[layer],
+        }
+        for layer in LAYERS
+        if layer in stream.spans
+    }
+    return {
+        "system": stream.system,
+        **accounts(stream.info, data),
+        "layers": layers,
+        "partial": stream.partial,
+        "damaged_bytes": sum(d.length for d in stream.damage),
+    }
+
+
+def write_json(value: dict, path: Path) -> None:
+    """Write JSON in one go."""
+    with _file_in_place(path) as partial:
+        partial.write_text(json.dumps(value, indent=2) + "\n")

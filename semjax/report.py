@@ -1,0 +1,268 @@
+"""One self-contained HTML page for a run: what went in, what came out, what it cost and when."""
+
+import base64
+import html
+import importlib.resources
+import io
+import json
+import string
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from semjax import painting, video
+from semjax.stream import PACKET_OVERHEAD, Stream
+from semjax.types import LAYERS, ClipInfo, FrameStatus
+
+COLOURS = {
+    "caption": "#c2762b",
+    "contour": "#2f7fb8",
+    "texture": "#4d9a57",
+    "keyframe": "#8a5fb0",
+    "container": "#8b9096",
+}
+PREVIEW_SECONDS, PREVIEW_WIDTH = 30, 512
+_STILLS = (0.15, 0.5, 0.85)  # where in the clip label maps and contours are shown
+_COLUMNS = 72  # most columns of the bytes chart
+
+
+class Preview:
+    """Collects what the page shows while a clip is being painted: two small videos and a few frames."""
+
+    def __init__(self, info: ClipInfo, folder: Path):
+        self.info, self.folder = info, folder
+        scale = min(1.0, PREVIEW_WIDTH / info.width)
+        # Even sizes, because H.264 plays everywhere and has no others.
+        self.size = tuple(max(2, 2 * round(side * scale / 2)) for side in (info.width, info.height))
+        self.limit = max(1, int(PREVIEW_SECONDS * info.fps))
+        self.writers = {}
+        for name in ("original", "reconstruction"):
+            path = folder / f".preview-{name}.mp4"
+            self.writers[name] = video.VideoWriter(path, info.fps, *self.size, quality=58)
+            self.writers[name].__enter__()
+        self.wanted = sorted({int(share * (info.frames - 1)) for share in _STILLS})
+        self.stills: list[tuple[int, bytes]] = []
+        self.counts = {"contour": np.zeros(3, int), "texture": np.zeros(3, int)}
+        self.squares: list[float] = []
+
+    def add(self, original: np.ndarray, part, labels: np.ndarray) -> None:
+        """Take in the next frames: the originals, what was painted, and the label maps that were sent."""
+        first, n, given = part.conditions.first, len(original), part.conditions
+        for layer, status in (("contour", given.contour_status), ("texture", given.texture_status)):
+            self.counts[layer] += np.bincount(status, minlength=3)
+        self.squares += np.mean((part.frames.astype(np.float32) - original) ** 2, axis=(1, 2, 3)).tolist()
+        shown = max(0, min(n, self.limit - first))
+        for i in range(shown):
+            self.writers["original"].write(self._small(original[i]))
+            self.writers["reconstruction"].write(self._small(part.frames[i]))
+        for number in self.wanted:
+            if first <= number < first + n:
+                i = number - first
+                self.stills.append((number, _still(original[i], labels[i], given.labels[i], part.frames[i])))
+
+    def _small(self, frame: np.ndarray) -> np.ndarray:
+        if frame.shape[1::-1] == self.size:
+            return frame
+        return np.asarray(Image.fromarray(frame).resize(self.size, Image.Resampling.BOX))
+
+    def frame_counts(self) -> dict[str, dict[str, int]]:
+        """For the two layers that describe every frame: how many frames were received, concealed, missing."""
+        names = [status.name.lower() for status in FrameStatus]
+        return {layer: dict(zip(names, counts.tolist())) for layer, counts in self.counts.items()}
+
+    def videos(self) -> dict[str, str]:
+        """The two small videos as data addresses; the files behind them are removed."""
+        out = {}
+        for name, writer in self.writers.items():
+            writer.__exit__(None, None, None)
+            path = self.folder / f".preview-{name}.mp4"
+            out[name] = _data_address(path.read_bytes(), "video/mp4")
+            path.unlink()
+        return out
+
+
+def render(report: dict, sent: Stream, received: Stream, preview: Preview) -> str:
+    """The page of a run as HTML text. `report` is the content of report.json."""
+    template = (importlib.resources.files("semjax.assets") / "report.html").read_text("utf-8")
+    videos = preview.videos()
+    clip, rate, quality = report["clip"], report["rate"], report["quality"]
+    headline = (
+        f"{clip['frames']} frames, {clip['width']}×{clip['height']} at {clip['fps']:.4g} a second, "
+        f"in {report['bytes']['total']:,} bytes"
+    )
+    facts = [
+        ("Rate", f"{rate['bits_per_second'] / 1000:.2f} kbit/s"),
+        ("Bits per pixel", f"{rate['bpp']:.2g}"),
+        ("Less than raw", f"{rate['ratio_to_raw']:,.0f} times"),
+        ("PSNR", "identical" if quality["psnr"] is None else f"{quality['psnr']:.2f} dB"),
+        ("MS-SSIM", f"{quality['ms_ssim']:.3f}"),
+        ("mIoU of labels", "–" if quality["miou"] is None else f"{quality['miou']:.3f}"),
+    ]
+    return string.Template(template).substitute(
+        title=html.escape(f"semjax {report['system']}: {headline}"),
+        headline=html.escape(headline),
+        system=html.escape(report["system"]),
+        original=videos["original"],
+        reconstruction=videos["reconstruction"],
+        shortened=f"The first {PREVIEW_SECONDS} seconds." if clip["frames"] > preview.limit else "",
+        captions=_captions(report["captions"]),
+        facts="".join(f"<div><dt>{k}</dt><dd>{html.escape(v)}</dd></div>" for k, v in facts),
+        bytes_table=_bytes_table(report),
+        chart=_bytes_chart(sent),
+        legend=_legend(),
+        quality_chart=_quality_chart(preview.squares, clip["fps"]),
+        arrival=_arrival(report, received),
+        stills="".join(_figure(number, data) for number, data in preview.stills),
+        numbers=html.escape(json.dumps(report, indent=2)),
+        command=html.escape(report["command"]),
+    )
+
+
+def _data_address(data: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _still(original, labels, decoded, painted) -> bytes:
+    """WebP of four pictures in a row: frame with the sent contours, label map, decoded map, painted frame."""
+    outlined = original.copy()
+    outlined[_outline(decoded)] = (255, 214, 10)
+    pictures = [outlined, painting.PALETTE[labels % len(painting.PALETTE)]]
+    pictures += [painting.PALETTE[decoded % len(painting.PALETTE)], painted]
+    height, width = labels.shape
+    scale = min(1.0, 480 / width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = [np.asarray(Image.fromarray(p).resize(size, Image.Resampling.BOX)) for p in pictures]
+    out = io.BytesIO()
+    grid = np.concatenate([np.concatenate(small[:2], 1), np.concatenate(small[2:], 1)], 0)
+    Image.fromarray(grid).save(out, "WEBP", quality=82)
+    return out.getvalue()
+
+
+def _outline(labels: np.ndarray) -> np.ndarray:
+    """Where a pixel's right or lower neighbour has another label, and one pixel around it, bool [H, W]."""
+    edge = np.zeros(labels.shape, bool)
+    edge[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    edge[:-1] |= labels[:-1] != labels[1:]
+    wide = edge.copy()
+    wide[:, 1:] |= edge[:, :-1]
+    wide[1:] |= edge[:-1]
+    return wide
+
+
+def _figure(number: int, data: bytes) -> str:
+    label = f"Frame {number}: decoded contours over the original, label map sent, label map decoded, painted frame"
+    picture = f'<img src="{_data_address(data, "image/webp")}" alt="{label}">'
+    return f"<figure>{picture}<figcaption>{label}.</figcaption></figure>"
+
+
+def _captions(captions: list[dict]) -> str:
+    rows = [f"<li><b>{c['first']}–{c['last']}</b> {html.escape(c['text'])}</li>" for c in captions]
+    return f"<ul class=captions>{''.join(rows)}</ul>" if rows else "<p>No caption was sent.</p>"
+
+
+def _bytes_table(report: dict) -> str:
+    counts, seconds = report["bytes"], report["clip"]["frames"] / report["clip"]["fps"]
+    rows = []
+    for name in (*LAYERS, "container"):
+        share = counts[name] / counts["total"]
+        rows.append(
+            f"<tr><td><i style='background:{COLOURS[name]}'></i>{name}</td><td>{counts[name]:,}</td>"
+            f"<td>{8 * counts[name] / seconds:,.0f}</td><td>{share:.0%}</td></tr>"
+        )
+    rows.append(
+        f"<tr class=sum><td>total</td><td>{counts['total']:,}</td>"
+        f"<td>{8 * counts['total'] / seconds:,.0f}</td><td></td></tr>"
+    )
+    return "".join(rows)
+
+
+def _legend() -> str:
+    return "".join(f"<span><i style='background:{c}'></i>{n}</span>" for n, c in COLOURS.items())
+
+
+def _bytes_chart(stream: Stream) -> str:
+    """Stacked bars: bytes by layer over time, each unit's bytes at the time its frames begin."""
+    frames = stream.info.frames
+    columns = min(_COLUMNS, frames)
+    table = np.zeros((len(COLOURS), columns))
+    names = list(COLOURS)
+    for layer, units in stream.units.items():
+        for unit, payload in units.items():
+            column = unit * stream.spans[layer] * columns // frames
+            table[names.index(layer), column] += len(payload)
+            table[names.index("container"), column] += PACKET_OVERHEAD
+    top = max(table.sum(0).max(), 1)
+    width, height, bars = 720, 170, []
+    for column in range(columns):
+        y = height
+        for row, name in enumerate(names):
+            if table[row, column]:
+                size = table[row, column] / top * height
+                y -= size
+                x, w = column * width / columns, width / columns - 1.5
+                bars.append(
+                    f"<rect x='{x:.1f}' y='{y:.1f}' width='{w:.1f}' height='{size:.1f}' fill='{COLOURS[name]}'>"
+                    f"<title>{name}: {table[row, column]:.0f} bytes</title></rect>"
+                )
+    seconds = stream.info.seconds
+    return (
+        f"<svg viewBox='-52 -14 {width + 60} {height + 44}' role=img aria-label='Bytes by layer over time'>"
+        f"<text x='-8' y='4' text-anchor=end>{top:.0f} B</text><text x='-8' y='{height}' text-anchor=end>0</text>"
+        f"<line x1=0 x2={width} y1={height} y2={height} />{''.join(bars)}"
+        f"<text x=0 y='{height + 22}'>0 s</text>"
+        f"<text x={width} y='{height + 22}' text-anchor=end>{seconds:.1f} s</text></svg>"
+    )
+
+
+def _quality_chart(squares: list[float], fps: float) -> str:
+    """A line: PSNR of every frame over time."""
+    psnr = 10 * np.log10(255**2 / np.maximum(squares, 1e-2))
+    low, high = np.floor(psnr.min()), np.ceil(psnr.max() + 1e-9)
+    width, height = 720, 110
+    x = np.linspace(0, width, len(psnr)) if len(psnr) > 1 else np.array([width / 2])
+    y = height - (psnr - low) / max(high - low, 1) * height
+    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y))
+    return (
+        f"<svg viewBox='-52 -14 {width + 60} {height + 44}' role=img aria-label='PSNR of every frame'>"
+        f"<text x='-8' y='4' text-anchor=end>{high:.0f} dB</text>"
+        f"<text x='-8' y='{height}' text-anchor=end>{low:.0f} dB</text>"
+        f"<line x1=0 x2={width} y1={height} y2={height} /><polyline points='{points}' />"
+        f"<text x=0 y='{height + 22}'>0 s</text>"
+        f"<text x={width} y='{height + 22}' text-anchor=end>{len(squares) / fps:.1f} s</text></svg>"
+    )
+
+
+def _arrival(report: dict, received: Stream) -> str:
+    link, counts = report["channel"], report["received"]
+    if link["channel"] == "none":
+        return "<p>Nothing was lost: the channel was <code>none</code>.</p>"
+    rows = "".join(
+        f"<tr><td>{layer}</td><td>{c['received']}</td><td>{c['concealed']}</td><td>{c['missing']}</td></tr>"
+        for layer, c in counts.items()
+    )
+    return (
+        f"<p>{link['packets_lost']} of {link['packets']} packets were lost.</p><div class=scroll><table>"
+        f"<tr><th>frames of layer<th>received<th>concealed<th>missing</tr>{rows}</table></div>"
+        f"{_timeline(received)}"
+    )
+
+
+def _timeline(stream: Stream) -> str:
+    """One row a layer: units that arrived in the layer's colour, lost ones in red."""
+    width, rows = 720, []
+    layers = [layer for layer in ("contour", "texture") if layer in stream.spans]
+    for row, layer in enumerate(layers):
+        units = stream.layer(layer)
+        for unit, payload in enumerate(units):
+            x = unit * stream.spans[layer] / stream.info.frames * width
+            w = min(stream.spans[layer] / stream.info.frames * width, width - x) - 1
+            fill = "#d1433b" if payload is None else COLOURS[layer]
+            rows.append(
+                f"<rect x='{x:.1f}' y='{row * 22}' width='{max(w, 0.5):.1f}' height=16 fill='{fill}' />"
+            )
+        rows.append(f"<text x='-8' y='{row * 22 + 13}' text-anchor=end>{layer}</text>")
+    return (
+        f"<svg viewBox='-62 -4 {width + 70} {len(layers) * 22 + 8}' role=img "
+        f"aria-label='What was lost when'>{''.join(rows)}</svg>"
+    )
