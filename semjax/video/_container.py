@@ -16,7 +16,7 @@ import av
 import numpy as np
 
 from semjax.errors import InputError
-from semjax.video._pictures import DEFAULT_FPS, over_black
+from semjax.video._pictures import DEFAULT_FPS, MAX_PIXELS, check_size, over_black
 
 log = logging.getLogger("semjax")
 
@@ -62,10 +62,13 @@ class FileSource:
             stream = streams[0]
             if stream.codec_context is None:
                 raise InputError(
-                    f"{self.path} is coded in a way that this FFmpeg cannot decode; convert it to H.264."
+                    f"{self.path} is damaged or of a kind that FFmpeg cannot decode; convert it to H.264."
                 )
-            stream.thread_type = "AUTO"
-            yield container, stream, _decoder(stream)
+            check_size(self.path, stream.codec_context.width, stream.codec_context.height)
+            decoder = _decoder(stream)
+            decoder.thread_type = "AUTO"
+            decoder.options = {"max_pixels": str(MAX_PIXELS)}
+            yield container, stream, decoder
 
     def _frames(self) -> Iterator[av.VideoFrame]:
         """Every frame that decodes, in order of display; damage is skipped and reported once at the end."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from semjax.errors import InputError
 
@@ -31,6 +31,16 @@ SUFFIXES = frozenset(
     ]
 )
 DEFAULT_FPS = Fraction(25)  # what a folder of pictures plays at when nobody says
+MAX_PIXELS = 1 << 26  # a picture; a damaged header may ask for anything
+_TRANSPOSE = {  # what undoes an EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def numbered_files(folder: pathlib.Path, suffixes: frozenset[str] = SUFFIXES) -> list[pathlib.Path]:
@@ -50,9 +60,19 @@ def natural_key(name: str) -> list:
 def open_picture(path: pathlib.Path) -> Image.Image:
     """Opens a picture (header only); `InputError` when it is not one."""
     try:
-        return Image.open(path)
+        picture = Image.open(path)
     except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} is not a readable picture ({error}); replace or remove it.") from error
+    check_size(path, *picture.size)
+    return picture
+
+
+def check_size(path: pathlib.Path, width: int, height: int) -> None:
+    """`InputError` for sizes beyond `MAX_PIXELS`."""
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{path} has {width}x{height} pixels, more than {MAX_PIXELS}; scale it down, or replace it if damaged."
+        )
 
 
 def over_black(rgba: np.ndarray) -> np.ndarray:
@@ -61,9 +81,19 @@ def over_black(rgba: np.ndarray) -> np.ndarray:
     return ((rgba[..., :3] * alpha + 127) // 255).astype(np.uint8)
 
 
-def to_rgb(picture: Image.Image) -> np.ndarray:
-    """A Pillow picture of any mode -> uint8 [H, W, 3]; EXIF orientation applied, alpha over black."""
-    picture = ImageOps.exif_transpose(picture)
+def orientation(picture: Image.Image) -> int:
+    """EXIF orientation 1..8 as the header states it.
+
+    The plain `Image.getexif`, since that of PNG decodes the whole picture to find a late chunk; Pillow turns
+    TIFF by itself.
+    """
+    return 1 if picture.format == "TIFF" else Image.Image.getexif(picture).get(0x0112, 1)
+
+
+def to_rgb(picture: Image.Image, turn: int = 1) -> np.ndarray:
+    """A Pillow picture of any mode -> uint8 [H, W, 3]; EXIF orientation `turn` applied, alpha over black."""
+    if turn in _TRANSPOSE:
+        picture = picture.transpose(_TRANSPOSE[turn])
     if picture.mode.startswith("I;16"):
         grey = (np.asarray(picture).astype(np.uint32) * 255 + 32767) // 65535
         return np.repeat(grey[..., None], 3, axis=-1).astype(np.uint8)
@@ -80,7 +110,7 @@ def decode_picture(path: pathlib.Path) -> np.ndarray:
     """A picture file -> uint8 [H, W, 3]; `InputError` when it is damaged."""
     with open_picture(path) as picture:
         try:
-            return to_rgb(picture)
+            return to_rgb(picture, orientation(picture))
         except (OSError, ValueError, SyntaxError) as error:
             if isinstance(error, InputError):
                 raise
@@ -90,8 +120,7 @@ def decode_picture(path: pathlib.Path) -> np.ndarray:
 def shown_size(picture: Image.Image) -> tuple[int, int]:
     """(width, height) after EXIF orientation, without decoding the pixels."""
     width, height = picture.size
-    turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    return (height, width) if turned else (width, height)
+    return (height, width) if orientation(picture) in (5, 6, 7, 8) else (width, height)
 
 
 def common_size(files: list[pathlib.Path]) -> tuple[int, int]:
@@ -135,6 +164,7 @@ class AnimationSource:
         with open_picture(path) as picture:
             self.count = getattr(picture, "n_frames", 1)
             self.width, self.height = shown_size(picture)
+            self._turn = orientation(picture)
         durations = [d for _, d in self._decode()] if self.count > 1 else []
         total = sum(durations)
         self.variable_rate = bool(durations) and max(durations) - min(durations) > 1
@@ -159,4 +189,4 @@ class AnimationSource:
         """Frames from `start` on, uint8 [H, W, 3]."""
         for i, (picture, _) in enumerate(self._decode()):
             if i >= start:
-                yield to_rgb(picture)
+                yield to_rgb(picture, self._turn)

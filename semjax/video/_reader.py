@@ -50,7 +50,7 @@ class VideoReader:
     def __init__(self, path: str | os.PathLike, *, fps: Fraction | float | None = None):
         self.path = pathlib.Path(path)
         self._source = _source(self.path)
-        rate = _fps(fps) if fps is not None else self._source.fps
+        rate = exact_rate(fps) if fps is not None else self._source.fps
         self.variable_rate: bool = self._source.variable_rate
         self.info = ClipInfo(self._source.count, self._source.width, self._source.height, rate)
         self._closed = False
@@ -150,7 +150,7 @@ def _source(path: pathlib.Path):
     return AnimationSource(path) if path.suffix.lower() in _PILLOW_SUFFIXES else FileSource(path)
 
 
-def _fps(value: Fraction | float) -> Fraction:
+def exact_rate(value: Fraction | float) -> Fraction:
     """A rate as an exact fraction; 29.97 and friends become 30000/1001."""
     try:
         exact = Fraction(value)

@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image
 
 from semjax.errors import InputError
-from semjax.video._reader import _fps
+from semjax.video._pictures import check_size
+from semjax.video._reader import exact_rate
 
 _THREADS = 4  # fixed: the coded bytes depend on it, so it may not follow the machine
 _FOLDER_NAME = "%04d.png"
@@ -52,12 +53,13 @@ class VideoWriter:
         self, path: str | os.PathLike, fps: Fraction | float, width: int, height: int, *, quality=70
     ):
         self.path = pathlib.Path(path)
-        self.width, self.height, self.fps = int(width), int(height), _fps(fps)
+        self.width, self.height, self.fps = int(width), int(height), exact_rate(fps)
         self.frames = 0
         if not 1 <= quality <= 100:
             raise InputError(f"The quality must be 1 to 100, got {quality}.")
         if not (1 <= self.width <= 16384 and 1 <= self.height <= 16384):
             raise InputError(f"A clip can be 1 to 16384 pixels wide and high, got {width}x{height}.")
+        check_size(self.path, self.width, self.height)
         suffix = self.path.suffix.lower()
         if suffix in _CONTAINERS and not self.path.is_dir():
             self._sink = _FileSink(self.path, _CONTAINERS[suffix], self, quality)
