@@ -220,7 +220,7 @@ class Measure:
             self.confusion += np.bincount(pairs, minlength=65536).reshape(256, 256)
 
     def result(self) -> dict[str, float | None]:
-        """psnr (dB over the whole clip; None: identical), ms_ssim (mean over frames), miou (pooled, None without)."""
+        """psnr (dB over the whole clip; None: identical), ms_ssim (mean over frames), miou (None without)."""
         return {
             "psnr": _psnr(self.squares / self.samples),
             "ms_ssim": self.similarity / self.frames,

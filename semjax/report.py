@@ -24,7 +24,7 @@ COLOURS = {
 }
 PREVIEW_SECONDS, PREVIEW_WIDTH = 30, 512
 _STILLS = (0.15, 0.5, 0.85)  # where in the clip label maps and contours are shown
-_COLUMNS = 72  # most columns of the bytes chart
+_COLUMNS, _CHART_WIDTH = 120, 720  # most columns of the bytes chart; units of its width
 
 
 class Preview:
@@ -182,36 +182,33 @@ def _legend() -> str:
 
 
 def _bytes_chart(stream: Stream) -> str:
-    """Stacked bars: bytes by layer over time, each unit's bytes at the time its frames begin."""
-    frames = stream.info.frames
-    columns = min(_COLUMNS, frames)
-    table = np.zeros((len(COLOURS), columns))
-    names = list(COLOURS)
+    """Stacked bars: bits a second by layer, each unit's bytes spread over the frames it describes."""
+    frames, names = stream.info.frames, list(COLOURS)
+    per_frame = np.zeros((len(names), frames))
     for layer, units in stream.units.items():
+        span = stream.spans[layer]
         for unit, payload in units.items():
-            column = unit * stream.spans[layer] * columns // frames
-            table[names.index(layer), column] += len(payload)
-            table[names.index("container"), column] += PACKET_OVERHEAD
+            covered = slice(unit * span, min((unit + 1) * span, frames))
+            count = covered.stop - covered.start
+            per_frame[names.index(layer), covered] += len(payload) / count
+            per_frame[names.index("container"), covered] += PACKET_OVERHEAD / count
+    columns = np.array_split(np.arange(frames), min(_COLUMNS, frames))
+    table = np.stack([8 * float(stream.info.fps) * per_frame[:, c].mean(1) for c in columns], 1)
     top = max(table.sum(0).max(), 1)
-    width, height, bars = 720, 170, []
-    for column in range(columns):
+    height, bars = 170, []
+    pitch = _CHART_WIDTH / len(columns)
+    for column in range(len(columns)):
         y = height
         for row, name in enumerate(names):
             if table[row, column]:
                 size = table[row, column] / top * height
                 y -= size
-                x, w = column * width / columns, width / columns - 1.5
                 bars.append(
-                    f"<rect x='{x:.1f}' y='{y:.1f}' width='{w:.1f}' height='{size:.1f}' fill='{COLOURS[name]}'>"
-                    f"<title>{name}: {table[row, column]:.0f} bytes</title></rect>"
+                    f"<rect x='{column * pitch:.1f}' y='{y:.1f}' width='{pitch - 1:.1f}' height='{size:.1f}' "
+                    f"fill='{COLOURS[name]}'><title>{name}: {table[row, column]:.0f} bit/s</title></rect>"
                 )
-    seconds = stream.info.seconds
-    return (
-        f"<svg viewBox='-52 -14 {width + 60} {height + 44}' role=img aria-label='Bytes by layer over time'>"
-        f"<text x='-8' y='4' text-anchor=end>{top:.0f} B</text><text x='-8' y='{height}' text-anchor=end>0</text>"
-        f"<line x1=0 x2={width} y1={height} y2={height} />{''.join(bars)}"
-        f"<text x=0 y='{height + 22}'>0 s</text>"
-        f"<text x={width} y='{height + 22}' text-anchor=end>{seconds:.1f} s</text></svg>"
+    return _chart(
+        "".join(bars), height, f"{top / 1000:.2g} kbit/s", "0", stream.info.seconds, "Bits by layer"
     )
 
 
@@ -219,17 +216,20 @@ def _quality_chart(squares: list[float], fps: float) -> str:
     """A line: PSNR of every frame over time."""
     psnr = 10 * np.log10(255**2 / np.maximum(squares, 1e-2))
     low, high = np.floor(psnr.min()), np.ceil(psnr.max() + 1e-9)
-    width, height = 720, 110
-    x = np.linspace(0, width, len(psnr)) if len(psnr) > 1 else np.array([width / 2])
+    height = 110
+    x = np.linspace(0, _CHART_WIDTH, len(psnr)) if len(psnr) > 1 else np.array([_CHART_WIDTH / 2])
     y = height - (psnr - low) / max(high - low, 1) * height
-    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y))
+    line = f"<polyline points='{' '.join(f'{a:.1f},{b:.1f}' for a, b in zip(x, y))}' />"
+    return _chart(line, height, f"{high:.0f} dB", f"{low:.0f} dB", len(squares) / fps, "PSNR of every frame")
+
+
+def _chart(marks: str, height: int, top: str, bottom: str, seconds: float, label: str) -> str:
+    """An SVG with its scale at the corners, so that it reads at any width."""
     return (
-        f"<svg viewBox='-52 -14 {width + 60} {height + 44}' role=img aria-label='PSNR of every frame'>"
-        f"<text x='-8' y='4' text-anchor=end>{high:.0f} dB</text>"
-        f"<text x='-8' y='{height}' text-anchor=end>{low:.0f} dB</text>"
-        f"<line x1=0 x2={width} y1={height} y2={height} /><polyline points='{points}' />"
-        f"<text x=0 y='{height + 22}'>0 s</text>"
-        f"<text x={width} y='{height + 22}' text-anchor=end>{len(squares) / fps:.1f} s</text></svg>"
+        f"<div class=scale>{top}</div>"
+        f"<svg viewBox='0 -4 {_CHART_WIDTH} {height + 6}' preserveAspectRatio=none role=img "
+        f"aria-label='{label} over time'><line x1=0 x2={_CHART_WIDTH} y1={height} y2={height} />{marks}</svg>"
+        f"<div class=scale><span>{bottom}</span><span>{seconds:.1f} s</span></div>"
     )
 
 
@@ -250,19 +250,16 @@ def _arrival(report: dict, received: Stream) -> str:
 
 def _timeline(stream: Stream) -> str:
     """One row a layer: units that arrived in the layer's colour, lost ones in red."""
-    width, rows = 720, []
-    layers = [layer for layer in ("contour", "texture") if layer in stream.spans]
-    for row, layer in enumerate(layers):
-        units = stream.layer(layer)
-        for unit, payload in enumerate(units):
-            x = unit * stream.spans[layer] / stream.info.frames * width
-            w = min(stream.spans[layer] / stream.info.frames * width, width - x) - 1
+    rows = []
+    for layer in ("contour", "texture"):
+        span, bars = stream.spans.get(layer, 0), []
+        for unit, payload in enumerate(stream.layer(layer)):
+            x = unit * span / stream.info.frames * _CHART_WIDTH
+            width = min(span / stream.info.frames * _CHART_WIDTH, _CHART_WIDTH - x)
             fill = "#d1433b" if payload is None else COLOURS[layer]
-            rows.append(
-                f"<rect x='{x:.1f}' y='{row * 22}' width='{max(w, 0.5):.1f}' height=16 fill='{fill}' />"
-            )
-        rows.append(f"<text x='-8' y='{row * 22 + 13}' text-anchor=end>{layer}</text>")
-    return (
-        f"<svg viewBox='-62 -4 {width + 70} {len(layers) * 22 + 8}' role=img "
-        f"aria-label='What was lost when'>{''.join(rows)}</svg>"
-    )
+            bars.append(f"<rect x='{x:.1f}' y=0 width='{max(width - 1, 0.5):.1f}' height=16 fill='{fill}' />")
+        rows.append(
+            f"<div class=scale>{layer}</div><svg viewBox='0 0 {_CHART_WIDTH} 16' preserveAspectRatio=none "
+            f"class=strip role=img aria-label='{layer}: units received and lost'>{''.join(bars)}</svg>"
+        )
+    return f"<div class=scale>What was lost when (red), by layer</div>{''.join(rows)}"

@@ -23,7 +23,7 @@ DEFAULT_FLOOR = 1500  # bytes that a clip gets without --bitrate however short i
 SLACK = 0.1  # the rate is met within this share
 TOLERANCES = (24.0, 16.0, 12.0, 8.0, 6.0, 4.0, 3.0, 2.0, 1.5, 1.0, 0.7)  # pixels for 512 of picture diagonal
 CONTOUR_SHARE, CAPTION_SHARE, KEYFRAME_SHARE = 0.35, 0.12, 0.35
-LEAST_KEYFRAME = 500  # bytes below which a still shows less than the texture layer does
+LEAST_KEYFRAME = 0.016  # bytes a pixel below which a still shows little more than the texture layer does
 ROUNDS = 8
 
 
@@ -209,11 +209,15 @@ def _fill_texture(coder: Coder, plan: Plan, budget: int) -> tuple[Stream, int, i
     frames = coder.analysis.info.frames
     floor = (coder.least_texture(plan.texture_width) + 0.5) / frames
     stream = coder.stream(dataclasses.replace(plan, texture_bytes=floor))
-    others = len(pack(stream)) - sum(map(len, stream.units["texture"].values()))
-    room = (budget - others) / frames
-    if room > floor:
-        stream = coder.stream(dataclasses.replace(plan, texture_bytes=room))
     size = len(pack(stream))
+    room = budget - size + int(floor * frames)
+    # Larger units need more packets, whose headers show only once the units are coded.
+    while room > floor * frames:
+        fuller = coder.stream(dataclasses.replace(plan, texture_bytes=room / frames))
+        full_size = len(pack(fuller))
+        if full_size <= budget:
+            return fuller, full_size, budget - full_size
+        room -= full_size - budget
     return stream, size, budget - size
 
 
@@ -225,7 +229,7 @@ def _with_keyframes(coder: Coder, plan: Plan, budget: int) -> Plan:
     while gap > 1 and budget / len(coder.keyframes(gap)) > enough:
         gap = -(-gap // 2)
     each = budget // len(coder.keyframes(gap))
-    if each < LEAST_KEYFRAME:
+    if each < LEAST_KEYFRAME * info.width * info.height:
         # Too little for one at every cut: the texture layer carries the clip alone.
         return dataclasses.replace(plan, keyframe_gap=0, keyframe_bytes=0)
     return dataclasses.replace(plan, keyframe_gap=gap, keyframe_bytes=each)
