@@ -48,7 +48,7 @@ class Inputs:
             )
         frames = sources.frames_from_file(clip)
         maps = sources.labels_from_folder(labels, frames.info) if labels else None
-        words = video.read_captions(captions, frames.info.frames, clip) if captions else None
+        words = video.read_captions(captions, frames.info.frames, clip=clip) if captions else None
         return frames, maps, words
 
 
@@ -205,26 +205,23 @@ class Measure:
     """Quality of a reconstruction, chunk by chunk in bounded memory."""
 
     def __init__(self):
-        self.squares, self.samples, self.similarity, self.frames = 0.0, 0, 0.0, 0
-        self.confusion = np.zeros((256, 256), np.int64)
+        self.error, self.similarity, self.frames = 0.0, 0.0, 0
+        self.labels = np.zeros((3, 256))
 
     def add(self, original, picture, labels=None, decoded=None) -> None:
         """Take in n frames uint8 [n, H, W, 3] and, where there are, the label maps sent and decoded [n, H, W]."""
-        difference = picture.astype(np.int32) - original
-        self.squares += float(np.sum(difference.astype(np.int64) ** 2))
-        self.samples += difference.size
+        self.error += float(metrics.mse(original, picture)) * len(original)
         self.similarity += float(metrics.ms_ssim(original, picture)) * len(original)
         self.frames += len(original)
         if labels is not None:
-            pairs = labels.astype(np.int64).ravel() * 256 + decoded.ravel()
-            self.confusion += np.bincount(pairs, minlength=65536).reshape(256, 256)
+            self.labels += np.asarray(metrics.label_counts(labels, decoded))
 
     def result(self) -> dict[str, float | None]:
-        """psnr (dB over the whole clip; None: identical), ms_ssim (mean over frames), miou (None without)."""
+        """psnr (dB over the whole clip; None: identical), ms_ssim (mean over frames), miou (or None)."""
         return {
-            "psnr": _psnr(self.squares / self.samples),
+            "psnr": _psnr(self.error / self.frames),
             "ms_ssim": self.similarity / self.frames,
-            "miou": metrics.miou_from_confusion(self.confusion) if self.confusion.any() else None,
+            "miou": float(metrics.miou_from_counts(self.labels)) if self.labels.any() else None,
         }
 
 

@@ -225,7 +225,9 @@ def _codec(container: str, odd: bool, quality: float) -> tuple[str, str, dict[st
     if odd:  # not x264 in 4:4:4: with odd widths its output differs from run to run
         return "mjpeg", "yuvj444p", {}
     reordering = {"bf": "0"} if container == "avi" else {}  # AVI cannot store it
-    return "libx264", "yuv420p", {"crf": str(round(0.51 * (100 - quality))), "preset": "fast", **reordering}
+    # With its macroblock tree x264 now and then codes the same frames differently, even in one thread.
+    steady = {"preset": "fast", "x264-params": "mbtree=0"}
+    return "libx264", "yuv420p", {"crf": str(round(0.51 * (100 - quality))), **steady, **reordering}
 
 
 class PictureSink:
