@@ -12,7 +12,19 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_import_is_light():
-    heavy = ["flax", "torch", "transformers", "imageio", "av", "cv2", "numba", "PIL", "matplotlib", "tyro", "rich"]
+    heavy = [
+        "flax",
+        "torch",
+        "transformers",
+        "imageio",
+        "av",
+        "cv2",
+        "numba",
+        "PIL",
+        "matplotlib",
+        "tyro",
+        "rich",
+    ]
     code = f"import semjax, sys; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
