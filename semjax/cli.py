@@ -1,4 +1,4 @@
-"""The command line: transmit, encode, decode, info, evaluate."""
+"""The command line: transmit, encode, decode, info, evaluate, convert."""
 
 import dataclasses
 import json
@@ -55,7 +55,7 @@ class Transmit:
     Example: semjax transmit clip.mp4 --bitrate 6000 --channel loss --loss 0.1 --out run1
     """
 
-    input: Annotated[Positional[Path | None], tyro.conf.arg(metavar="INPUT")] = None
+    input: Annotated[Positional[Path | None], tyro.conf.arg(metavar="[INPUT]")] = None
     """Video file or folder of numbered pictures; without it the bundled sample."""
     sender: tyro.conf.OmitArgPrefixes[_Sender] = _Sender()
     receiver: tyro.conf.OmitArgPrefixes[_Receiver] = _Receiver()
@@ -94,7 +94,7 @@ class Encode:
     Example: semjax encode clip.mp4 --out clip.smj --bitrate 4000
     """
 
-    input: Annotated[Positional[Path | None], tyro.conf.arg(metavar="INPUT")] = None
+    input: Annotated[Positional[Path | None], tyro.conf.arg(metavar="[INPUT]")] = None
     """Video file or folder of numbered pictures; without it the bundled sample."""
     sender: tyro.conf.OmitArgPrefixes[_Sender] = _Sender()
     out: Path = Path("out.smj")
@@ -193,11 +193,38 @@ class Evaluate:
             jobs.write_json(result, self.json)
 
 
+@dataclasses.dataclass(frozen=True)
+class Convert:
+    """Turn a PyTorch checkpoint into parameters for JAX (in a later version).
+
+    Example: semjax convert some/diffusers/folder --out params
+    """
+
+    source: Positional[str]
+    """Folder of a diffusers or transformers model, safetensors file, or hub name."""
+    out: Path = Path("params")
+    """Folder to write."""
+
+    def run(self) -> None:
+        """Say that this version cannot."""
+        raise NotAvailableError(
+            "converting checkpoints is not available in this version, which has no networks yet; "
+            "the generator that needs none is --generator none"
+        )
+
+
 def _table(counts: dict[str, int]) -> str:
     return "\n".join(f"{name:>9} {count:>9,} bytes" for name, count in counts.items())
 
 
-COMMANDS = {"transmit": Transmit, "encode": Encode, "decode": Decode, "info": Info, "evaluate": Evaluate}
+COMMANDS = {
+    "transmit": Transmit,
+    "encode": Encode,
+    "decode": Decode,
+    "info": Info,
+    "evaluate": Evaluate,
+    "convert": Convert,
+}
 
 
 def main() -> None:
