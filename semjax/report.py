@@ -40,7 +40,6 @@ class Preview:
         for name in ("original", "reconstruction"):
             path = folder / f".preview-{name}.mp4"
             self.writers[name] = video.VideoWriter(path, info.fps, *self.size, quality=58)
-            self.writers[name].__enter__()
         self.wanted = sorted({int(share * (info.frames - 1)) for share in _STILLS})
         self.stills: list[tuple[int, bytes]] = []
         self.counts = {"contour": np.zeros(3, int), "texture": np.zeros(3, int)}
@@ -75,7 +74,7 @@ class Preview:
         """The two small videos as data addresses; the files behind them are removed."""
         out = {}
         for name, writer in self.writers.items():
-            writer.__exit__(None, None, None)
+            writer.close()
             path = self.folder / f".preview-{name}.mp4"
             out[name] = _data_address(path.read_bytes(), "video/mp4")
             path.unlink()
