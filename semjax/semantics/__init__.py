@@ -19,7 +19,8 @@ Keyframes
 from semjax.semantics.captions import CaptionConfig, caption, captions, describe, sentence
 from semjax.semantics.change import CutConfig, CutState, change_score, cut_step, thumbnail
 from semjax.semantics.palette import colour_name
-from semjax.semantics.regions import RegionConfig, RegionState, find_regions, regions_init, segment
+from semjax.semantics.region_state import RegionConfig, RegionState
+from semjax.semantics.regions import find_regions, regions_init, segment
 from semjax.semantics.selection import scene_cuts, skim, skim_with_cuts
 from semjax.semantics.tracks import Camera, Track, TrackState, next_segment, seen, tracks_init, tracks_update
 

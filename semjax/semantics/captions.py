@@ -8,7 +8,8 @@ from jaxtyping import UInt8
 
 from semjax.errors import InputError
 from semjax.semantics.palette import colour_words
-from semjax.semantics.regions import RegionConfig, segment
+from semjax.semantics.region_state import RegionConfig
+from semjax.semantics.regions import segment
 from semjax.semantics.tracks import Camera, Track, TrackState, next_segment, seen, tracks_init, tracks_update
 from semjax.types import Caption, ClipInfo
 

@@ -5,6 +5,8 @@ the content at (x, y) now was at (x + flow_x, y + flow_y) before. Source of the 
 "Fast Optical Flow using Dense Inverse Search", ECCV 2016 (OpenCV's implementation); the rest is ours.
 """
 
+import functools
+
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -15,22 +17,39 @@ _LEAST_SIDE = 16  # DIS refuses smaller pictures
 def dense_flow(
     current: UInt8[np.ndarray, "h w"], previous: UInt8[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "h w 2"]:
-    """Backward flow in pixels from grey picture `current` to `previous` (DIS, medium preset).
+    """Backward flow in pixels from grey picture `current` to `previous`.
 
-    Pictures with a side under 16 pixels are padded by repeating their edge.
+    The medium preset of DIS, but refined down to full resolution: thin limbs and the gaps between them keep
+    their own motion. Pictures with a side under 16 pixels are padded by repeating their edge.
     """
     height, width = current.shape
     below, right = max(0, _LEAST_SIDE - height), max(0, _LEAST_SIDE - width)
     if below or right:
         current, previous = (np.pad(p, ((0, below), (0, right)), mode="edge") for p in (current, previous))
     engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    engine.setFinestScale(0)
+    engine.setPatchStride(4)
     flow = engine.calc(np.ascontiguousarray(current), np.ascontiguousarray(previous), None)
     return flow[:height, :width]
 
 
+def returns(
+    backward: Float[np.ndarray, "h w 2"], forward: Float[np.ndarray, "h w 2"]
+) -> Float[np.ndarray, "h w"]:
+    """0..1: whether going back along one flow and forth along the other ends where it began.
+
+    Low where something has just been uncovered (it was nowhere before) and where there is nothing to match.
+    """
+    miss = np.linalg.norm(backward + warp(forward, backward), axis=-1)
+    return np.exp(-((miss / (0.7 + 0.1 * np.linalg.norm(backward, axis=-1))) ** 2)).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=4)
 def pixel_grid(height: int, width: int) -> Float[np.ndarray, "h w 2"]:
-    """The (x, y) position of every pixel."""
-    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
+    """The (x, y) position of every pixel, not to be written to."""
+    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
+    grid.flags.writeable = False
+    return grid
 
 
 def warp(image: np.ndarray, flow: Float[np.ndarray, "h w 2"], interpolation: int = cv2.INTER_LINEAR):
@@ -40,6 +59,17 @@ def warp(image: np.ndarray, flow: Float[np.ndarray, "h w 2"], interpolation: int
     """
     position = pixel_grid(*flow.shape[:2]) + flow
     return cv2.remap(image, position, None, interpolation, borderMode=cv2.BORDER_REPLICATE)
+
+
+def warp_affine(image: np.ndarray, affine: Float[np.ndarray, "3 2"]) -> np.ndarray:
+    """`image` of the previous picture, carried to the current one by an affine motion (see `fit_affine`)."""
+    height, width = image.shape[:2]
+    half = max(height, width) / 2
+    linear = affine[1:].T.astype(np.float64) / half
+    middle = np.array([(width - 1) / 2, (height - 1) / 2])
+    source = np.hstack([np.eye(2) + linear, (affine[0] - linear @ middle)[:, None]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, source, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def fit_affine(
@@ -65,7 +95,7 @@ def fit_affine(
         zeros where the weights are all (nearly) zero.
     """
     height, width = weight.shape
-    basis = _basis(height, width)[::step, ::step].reshape(-1, 3)
+    basis = _basis(height, width)[::step, ::step].reshape(-1, 3).astype(np.float64)
     target = flow[::step, ::step].reshape(-1, 2).astype(np.float64)
     weight = weight[::step, ::step].reshape(-1).astype(np.float64)
     used = weight > 1e-3
@@ -73,28 +103,37 @@ def fit_affine(
         return np.zeros((3, 2), np.float32)
     basis, target, weight = basis[used], target[used], weight[used]
     total = weight.sum()
+    # the fit is made around the pixels' own middle and in their own size, then brought to the common axes
+    middle = weight @ basis[:, 1:] / total
+    extent = np.sqrt(weight @ ((basis[:, 1:] - middle) ** 2).sum(axis=1) / total) + 1e-6
+    own = np.column_stack([basis[:, 0], (basis[:, 1:] - middle) / extent])
     affine = np.zeros((3, 2))
     affine[0] = [_weighted_median(target[:, 0], weight), _weighted_median(target[:, 1], weight)]
     pull = np.diag([1e-9, ridge * total, ridge * total])
     for _ in range(rounds):
-        residual = np.hypot(*(target - basis @ affine).T)
+        residual = np.hypot(*(target - own @ affine).T)
         scale = max(0.3, 1.5 * _weighted_median(residual, weight))
         trust = weight / (1 + (residual / scale) ** 2) ** 2
-        weighted = basis * trust[:, None]
-        affine = np.linalg.solve(weighted.T @ basis + pull, weighted.T @ target)
+        weighted = own * trust[:, None]
+        affine = np.linalg.solve(weighted.T @ own + pull, weighted.T @ target)
+    affine[1:] /= extent
+    affine[0] -= middle @ affine[1:]
     return affine.astype(np.float32)
 
 
 def affine_flow(affine: Float[np.ndarray, "3 2"], height: int, width: int) -> Float[np.ndarray, "h w 2"]:
     """The dense backward flow of an affine motion fitted on a picture of this size."""
-    return (_basis(height, width) @ affine).astype(np.float32)
+    return _basis(height, width) @ affine.astype(np.float32)
 
 
+@functools.lru_cache(maxsize=4)
 def _basis(height: int, width: int) -> np.ndarray:
-    """[h, w, 3] of (1, x', y')."""
+    """[h, w, 3] of (1, x', y'), not to be written to."""
     half = max(height, width) / 2
     xy = (pixel_grid(height, width) - [(width - 1) / 2, (height - 1) / 2]) / half
-    return np.concatenate([np.ones((height, width, 1)), xy], axis=-1)
+    basis = np.concatenate([np.ones((height, width, 1)), xy], axis=-1).astype(np.float32)
+    basis.flags.writeable = False
+    return basis
 
 
 def _weighted_median(values: np.ndarray, weight: np.ndarray) -> float:

@@ -16,24 +16,34 @@ _ANCHORS = (
     ("pink", (230, 80, 150)), ("orange", (240, 130, 30)), ("brown", (110, 70, 40)), ("brown", (140, 100, 70)),
     ("beige", (215, 195, 165)), ("beige", (190, 165, 135)), ("yellow", (240, 215, 50)),
     ("yellow", (225, 190, 20)), ("olive", (120, 115, 50)), ("green", (50, 150, 60)), ("green", (110, 180, 70)),
-    ("light green", (165, 220, 130)), ("dark green", (35, 75, 40)), ("dark green", (60, 85, 45)), ("turquoise", (60, 190, 190)),
-    ("dark blue", (25, 40, 100)), ("blue", (45, 85, 200)), ("blue", (70, 110, 160)),
+    ("light green", (165, 220, 130)), ("dark green", (35, 75, 40)), ("dark green", (60, 85, 45)),
+    ("turquoise", (60, 190, 190)), ("dark blue", (25, 40, 100)), ("blue", (45, 85, 200)), ("blue", (70, 110, 160)),
     ("light blue", (140, 185, 230)), ("purple", (110, 50, 150)), ("purple", (150, 110, 190)),
 )  # fmt: skip
 
+_CLEARLY_APART = 75  # distance in 8-bit Lab
 NAMES: tuple[str, ...] = tuple(dict.fromkeys(name for name, _ in _ANCHORS))
+
+
+def _anchors() -> Float[np.ndarray, "anchors 3"]:
+    rgb = np.array([[value for _, value in _ANCHORS]], np.uint8)
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[0].astype(np.float32)
+
+
+def _means() -> Float[np.ndarray, "names 3"]:
+    """The mean 8-bit Lab colour of every name."""
+    words = np.array([NAMES.index(name) for name, _ in _ANCHORS])
+    return np.stack([_anchors()[words == i].mean(axis=0) for i in range(len(NAMES))])
 
 
 @functools.cache
 def _table() -> Int[np.ndarray, "4096"]:
     """The nearest name of every colour bin (see `partition.colour_index`)."""
-    rgb = np.array([[value for _, value in _ANCHORS]], np.uint8)
-    anchors = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[0].astype(np.float32)
     n = COLOUR_BINS
     light, a, b = np.meshgrid(np.arange(n), np.arange(n), np.arange(n), indexing="ij")
     centres = np.stack([light * 16 + 8, a * 6 + 83, b * 6 + 83], axis=-1).reshape(-1, 3)
     # lightness is worth half: a shadow does not change what a colour is called
-    difference = (centres[:, None] - anchors[None]) * [0.4, 1, 1]
+    difference = (centres[:, None] - _anchors()[None]) * [0.4, 1, 1]
     nearest = (difference**2).sum(axis=-1).argmin(axis=1)
     return np.array([NAMES.index(_ANCHORS[i][0]) for i in nearest], np.int32)
 
@@ -50,7 +60,8 @@ def colour_votes(
 def colour_words(votes: Float[np.ndarray, " names"]) -> str:
     """One colour, or two as in "red and white" when the second has more than 60 % of the first one's votes.
 
-    Shades of one colour ("green", "dark green") count as one and the commonest shade speaks for them.
+    Shades of one colour ("green", "dark green") count as one and the commonest shade speaks for them. Two colours
+    that are hard to tell apart ("black and dark grey", "beige and brown") are not both named.
     """
     families: dict[str, list[tuple[float, str]]] = {}
     for name, count in zip(NAMES, votes, strict=True):
@@ -59,7 +70,9 @@ def colour_words(votes: Float[np.ndarray, " names"]) -> str:
         ((sum(count for count, _ in shades), max(shades)[1]) for shades in families.values()), reverse=True
     )
     (most, first), (next_most, second) = ranked[:2]
-    return f"{first} and {second}" if next_most > 0.6 * most > 0 else first
+    means = _means()
+    apart = np.linalg.norm(means[NAMES.index(first)] - means[NAMES.index(second)])
+    return f"{first} and {second}" if next_most > 0.6 * most > 0 and apart > _CLEARLY_APART else first
 
 
 def colour_name(rgb: tuple[int, int, int]) -> str:

@@ -47,6 +47,22 @@ def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.sqrt(a * b).sum(axis=-1)
 
 
+def border_pairs(
+    region: Int[np.ndarray, "h w"], lab: UInt8[np.ndarray, "h w 3"], axis: int
+) -> tuple[Int[np.ndarray, " P"], Int[np.ndarray, " P"], Float[np.ndarray, " P"]]:
+    """The pixel pairs along `axis` that lie in two regions: both regions, and the edge between them.
+
+    The edge is the Lab difference over two pixels either side of the border, so that soft edges count too.
+    """
+    n = region.shape[axis]
+    near, far = (np.take(region, range(s, n - 1 + s), axis=axis) for s in (0, 1))
+    seen = near != far
+    blurred = cv2.blur(lab.astype(np.float32), (3, 3))
+    low = np.take(blurred, np.maximum(np.arange(n - 1) - 1, 0), axis=axis)[seen]
+    high = np.take(blurred, np.minimum(np.arange(n - 1) + 2, n - 1), axis=axis)[seen]
+    return near[seen], far[seen], np.sqrt(((high - low) ** 2).sum(axis=-1))
+
+
 def cells(lab: UInt8[np.ndarray, "h w 3"], pitch: int) -> Int[np.ndarray, "h w"]:
     """Superpixels 0..n-1 that follow edges, grown from seeds `pitch` pixels apart."""
     height, width = lab.shape[:2]
@@ -111,14 +127,11 @@ class _Graph:
         self.histogram = colour_histograms(colour_index(lab), cell, count) * self.area[:, None]
         self.length = np.zeros((count, count))
         self.edge = np.zeros((count, count))
-        values = lab.astype(np.float32)
         for axis in (0, 1):
-            near, far = (np.take(cell, range(s, cell.shape[axis] - 1 + s), axis=axis) for s in (0, 1))
-            step = _step(values, axis)
-            seen = near != far
-            for a, b in ((near[seen], far[seen]), (far[seen], near[seen])):
+            near, far, step = border_pairs(cell, lab, axis)
+            for a, b in ((near, far), (far, near)):
                 np.add.at(self.length, (a, b), 1)
-                np.add.at(self.edge, (a, b), step[seen])
+                np.add.at(self.edge, (a, b), step)
         self.alive = list(range(count))
         self.parent = np.arange(count)
         self.price = np.full((count, count), np.inf)
@@ -139,7 +152,6 @@ class _Graph:
         edge = np.minimum(self.edge[region, others] / self.length[region, others] / 25, 1)
         smaller = np.minimum(self.area[others], mine) / self.total
         price = (0.4 * (1 - alike) + 0.7 * apart + 0.4 * edge) * smaller**0.25
-        # a region mostly enclosed by the other is a part of it rather than its neighbour
         self.price[region, others] = price
         self.price[others, region] = price
 
@@ -174,12 +186,3 @@ class _Graph:
         while (owner != self.parent[owner]).any():
             owner = self.parent[owner]
         return owner
-
-
-def _step(values: np.ndarray, axis: int) -> np.ndarray:
-    """Colour difference across each pixel pair along `axis`, over two pixels either side."""
-    blurred = cv2.blur(values, (3, 3))
-    n = values.shape[axis]
-    low = np.take(blurred, np.maximum(np.arange(n - 1) - 1, 0), axis=axis)
-    high = np.take(blurred, np.minimum(np.arange(n - 1) + 2, n - 1), axis=axis)
-    return np.sqrt(((high - low) ** 2).sum(axis=-1))
