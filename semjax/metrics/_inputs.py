@@ -1,5 +1,6 @@
 """What every metric does first and last: check the pair, bring it to 8-bit levels, refuse NaN."""
 
+import importlib
 from collections.abc import Callable
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from semjax.errors import InputError
+from semjax.errors import InputError, NotAvailableError
 
 Pictures = UInt8[Array, "*T H W 3"] | Float[Array, "*T H W 3"]
 Labels = UInt8[Array, "*T H W"]
@@ -54,11 +55,6 @@ def levels(clip: jax.Array) -> jax.Array:
     return clip.astype(jnp.float32) if clip.dtype == jnp.uint8 else (clip.astype(jnp.float32) + 1) * 127.5
 
 
-def luma(clip: jax.Array) -> jax.Array:
-    """float [..., 3] -> [...], the luma of BT.601 (0.299, 0.587, 0.114) that image quality papers use."""
-    return clip @ jnp.asarray([0.299, 0.587, 0.114], clip.dtype)
-
-
 def each_frame(score: Callable, *clips: jax.Array) -> jax.Array:
     """`score(frame, frame)` for every pair of frames, one after the other: memory for one pair only."""
     return jax.lax.map(lambda frames: score(*frames), clips)
@@ -74,6 +70,17 @@ def finite(name: str, value: jax.Array) -> jax.Array:
     if not isinstance(value, jax.core.Tracer) and bool(jnp.isnan(value).any()):
         raise InputError(f"{name} is not a number for these inputs; check them for NaN.")
     return value
+
+
+def optional(module: str):
+    """Imports a module of an optional package; `NotAvailableError` says how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0].replace("_", "-")
+        raise NotAvailableError(
+            f"This measure needs the {package} package; install it with pip install semjax[metrics]."
+        ) from error
 
 
 def is_concrete(*arrays) -> bool:

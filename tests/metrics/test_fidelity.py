@@ -1,11 +1,13 @@
 """PSNR, SSIM and MS-SSIM against other implementations, and what holds for all picture metrics."""
 
-import functools
+import json
+import pathlib
 
 import jax
 import numpy as np
 import pytest
 from conftest import damaged, natural
+from PIL import Image
 from scipy.ndimage import correlate1d
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
@@ -13,8 +15,9 @@ from semjax import metrics
 from semjax.errors import InputError
 from semjax.metrics.fidelity import scales_for
 
-PICTURE_METRICS = [metrics.mse, metrics.psnr, metrics.ssim, metrics.ms_ssim]
-HIGHER_IS_BETTER = {"psnr", "ssim", "ms_ssim"}
+PICTURE_METRICS = [metrics.mse, metrics.psnr, metrics.ssim, metrics.ms_ssim, metrics.gmsd, metrics.haarpsi]
+PERFECT = {"mse": 0, "psnr": np.inf, "gmsd": 0}  # 1 for the others
+LOWER_IS_BETTER = {"mse", "gmsd"}
 everywhere = pytest.mark.parametrize("metric", PICTURE_METRICS, ids=lambda m: m.__name__)
 
 
@@ -38,6 +41,28 @@ def test_ssim_is_that_of_scikit_image(size):
     each = [structural_similarity(a, b, channel_axis=-1, **settings) for a, b in zip(clip, other)]
     np.testing.assert_allclose(metrics.ssim(clip, other, per_frame=True), each, atol=1e-4)
     assert float(metrics.ssim(clip, other)) == pytest.approx(np.mean(each), abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """A pair of pictures and what other programs said of it (see record_oracles.py)."""
+    folder = pathlib.Path(__file__).parents[1] / "data" / "metrics"
+    pictures = [np.asarray(Image.open(folder / f"{n}_0.png"))[None] for n in ("reference", "reconstruction")]
+    return pictures, json.loads((folder / "oracles.json").read_text())["scores"]
+
+
+@pytest.mark.parametrize("name", ["psnr/torchmetrics", "ssim/pytorch_msssim", "gmsd/piq", "haarpsi/piq"])
+def test_scores_are_those_of_other_programs(recorded, name):
+    pictures, scores = recorded
+    metric = getattr(metrics, name.partition("/")[0])
+    np.testing.assert_allclose(metric(*pictures, per_frame=True), scores[name], atol=1e-4)
+
+
+def test_ms_ssim_is_that_of_pytorch_msssim(recorded):
+    pictures, scores = recorded
+    even = [p[:, :176, :208] for p in pictures]
+    found = metrics.ms_ssim(*even, per_frame=True)
+    np.testing.assert_allclose(found, scores["ms_ssim_even/pytorch_msssim"], atol=1e-4)
 
 
 def ms_ssim_in_numpy(x, y, weights):
@@ -104,15 +129,13 @@ def test_the_clip_is_the_mean_of_its_frames(metric, pair):
 @everywhere
 def test_a_copy_is_perfect_and_worse_is_worse(metric):
     clip = natural(4, 96, 96)
-    best = {"mse": 0, "psnr": np.inf}.get(metric.__name__, 1)
-    if metric.__name__ in ("gmsd",):
-        best = 0
+    best = PERFECT.get(metric.__name__, 1)
     assert float(metric(clip, clip)) == pytest.approx(best, abs=1e-6)
     order = [float(metric(clip, damaged(clip, s))) for s in (3, 15, 40)]
     order.append(
         float(metric(clip, np.random.default_rng(0).permutation(clip.reshape(-1, 3)).reshape(clip.shape)))
     )
-    assert order == sorted(order, reverse=metric.__name__ in HIGHER_IS_BETTER)
+    assert order == sorted(order, reverse=metric.__name__ not in LOWER_IS_BETTER)
     assert abs(float(metric(clip, clip[::-1])) - best) > 1e-2
 
 
@@ -143,10 +166,10 @@ def test_inputs_that_do_not_fit(metric, pair):
 
 def test_memory_stays_that_of_a_frame():
     """The compiled program's scratch memory does not grow with the number of frames."""
-    for metric in PICTURE_METRICS:
+    for metric in (metrics.ms_ssim, metrics.gmsd, metrics.haarpsi, metrics.flicker):
         sizes = []
         for frames in (4, 40):
             shape = jax.ShapeDtypeStruct((frames, 64, 64, 3), np.uint8)
-            compiled = jax.jit(functools.partial(metric)).lower(shape, shape).compile()
+            compiled = jax.jit(metric).lower(shape, shape).compile()
             sizes.append(compiled.memory_analysis().temp_size_in_bytes)
         assert sizes[1] < sizes[0] + 40 * 64, metric.__name__

@@ -3,6 +3,8 @@
 import jax
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation, binary_erosion
+from scipy.spatial.distance import cdist
 
 from semjax import metrics
 from semjax.errors import InputError
@@ -43,6 +45,68 @@ def test_a_copy_is_perfect_and_a_shuffled_clip_is_not(label_pair):
     assert float(metrics.miou(a, np.random.default_rng(0).permutation(a.ravel()).reshape(a.shape))) < 0.5
 
 
+def boundary_f_by_hand(a, b, tolerance=2):
+    """Label by label, frame by frame, with SciPy's erosion and dilation."""
+    y, x = np.mgrid[-tolerance : tolerance + 1, -tolerance : tolerance + 1]
+    disk = x**2 + y**2 <= tolerance**2
+    scores = {}
+    for frame_a, frame_b in zip(a, b):
+        for label in np.union1d(frame_a, frame_b):
+            edges = []
+            for frame in (frame_a, frame_b):
+                mask = frame == label
+                edges.append(mask & ~binary_erosion(mask, border_value=1))
+            near = [binary_dilation(e, disk) for e in edges]
+            recall, precision = ((e & n).sum() / max(e.sum(), 1) for e, n in zip(edges, near[::-1]))
+            score = 2 * precision * recall / (precision + recall) if precision + recall else 0
+            if not edges[0].any() and not edges[1].any():
+                score = float((frame_a == label).any() and (frame_b == label).any())
+            scores.setdefault(label, []).append(score)
+    return np.mean([np.mean(s) for s in scores.values()])
+
+
+@pytest.mark.parametrize("tolerance", [0, 1, 2, 4])
+def test_boundary_f_is_what_morphology_gives(label_pair, tolerance):
+    a, b = label_pair
+    b = np.roll(b, 1, 1)
+    expected = boundary_f_by_hand(a, b, tolerance)
+    assert 0.01 < expected < 0.99
+    assert float(metrics.boundary_f(a, b, tolerance=tolerance)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_boundary_f_of_noise_and_of_full_pictures():
+    noise = np.random.default_rng(0).integers(0, 4, (2, 2, 20, 30), np.uint8)
+    assert float(metrics.boundary_f(*noise)) == pytest.approx(boundary_f_by_hand(*noise), abs=1e-5)
+    full = np.full((2, 9, 9), 3, np.uint8)
+    assert float(metrics.boundary_f(full, full)) == 1
+    assert float(metrics.boundary_f(full, full + 1)) == 0
+    assert float(metrics.boundary_f(noise[0], noise[1], ignore=[0, 1])) < 1
+    with pytest.raises(InputError, match="No label is left"):
+        metrics.boundary_f(full, full, ignore=[3])
+
+
+def test_contour_distance_is_what_all_pairs_give(label_pair):
+    a, b = label_pair
+
+    def outline(frame):
+        inner = np.zeros(frame.shape, bool)
+        for label in np.unique(frame):
+            inner |= (frame == label) & ~binary_erosion(frame == label, border_value=1)
+        return np.argwhere(inner)
+
+    away = []
+    for points in ((outline(x), outline(y)) for x, y in zip(a, b)):
+        apart = cdist(*points)
+        away += [*apart.min(0), *apart.min(1)]
+    assert metrics.contour_distance(a, b) == pytest.approx(np.mean(away), abs=1e-4)
+    assert metrics.contour_distance(a, a) == 0
+    shifted = [metrics.contour_distance(a, np.roll(a, s, 2)) for s in (1, 2, 4)]
+    assert shifted == sorted(shifted)
+    plain = np.zeros_like(a)
+    assert metrics.contour_distance(a, plain) == 100  # the diagonal of 80x60
+    assert metrics.contour_distance(plain, plain) == 0
+
+
 def test_counts_of_pieces_add_up(label_pair):
     a, b = label_pair
     parts = metrics.label_counts(a[:1], b[:1]) + metrics.label_counts(a[1:], b[1:])
@@ -56,7 +120,8 @@ def test_counts_go_past_32_bits():
 
 
 def test_jit(label_pair):
-    assert float(jax.jit(metrics.miou)(*label_pair)) == pytest.approx(float(metrics.miou(*label_pair)))
+    for metric in (metrics.miou, metrics.pixel_accuracy, metrics.boundary_f):
+        assert float(jax.jit(metric)(*label_pair)) == pytest.approx(float(metric(*label_pair)))
 
 
 def test_inputs_that_do_not_fit(label_pair):
