@@ -16,7 +16,14 @@ class ContourConfig:
     Attributes:
         profile: "best" (a label grid, context mixing, zero-bit frames; ours) or "paper" (closed contours with
             motion-only P-frames, arXiv 2602.13837).
-        tolerance: pixels by which outlines may be off; 0 is lossless. The paper's xi.
+        tolerance: pixels by which outlines may be off; 0 is lossless. The paper's xi: with profile "paper" a bound
+            before motion, with "best" about what large errors measure.
+        target_miou: instead of a tolerance, the mIoU that each unit has to reach (pooled over its frames, labels
+            of less than 0.02 % of it left out), in as few bytes as can be found. Only profile "best".
+        bytes_per_frame: instead of a tolerance, the most bytes a unit may take for each of its frames.
+            Only profile "best".
+        weights: (label, importance) pairs; the others have 1. 0 leaves a label out of the mIoU.
+        lookahead: frames the sender may wait for, 1 (each frame leaves at once) to 16. Only profile "best".
         symbols: the paper's Q, the number of values a vertex difference is coded with (8 to 256; larger
             differences use an escape). Only profile "paper".
         period: the paper's P, frames from one I-frame to the next. Each unit begins with an I-frame too.
@@ -25,8 +32,12 @@ class ContourConfig:
             Only profile "paper".
     """
 
-    profile: str = "paper"
+    profile: str = "best"
     tolerance: float = 1.5
+    target_miou: float | None = None
+    bytes_per_frame: float | None = None
+    weights: tuple[tuple[int, float], ...] = ()
+    lookahead: int = 16
     symbols: int = 64
     period: int = 32
     motion: str = "similarity"
@@ -48,6 +59,31 @@ class ContourConfig:
                 (
                     not (isinstance(self.period, int) and self.period >= 1),
                     f"period must be an integer of 1 frame or more, got {self.period}",
+                ),
+                (
+                    self.target_miou is not None and not 0 < self.target_miou <= 1,
+                    f"target_miou must be above 0 and at most 1, got {self.target_miou}",
+                ),
+                (
+                    self.bytes_per_frame is not None and not self.bytes_per_frame > 0,
+                    f"bytes_per_frame must be above 0, got {self.bytes_per_frame}",
+                ),
+                (
+                    self.target_miou is not None and self.bytes_per_frame is not None,
+                    "target_miou and bytes_per_frame exclude each other; give one of them",
+                ),
+                (
+                    self.profile == "paper"
+                    and not (self.target_miou is None and self.bytes_per_frame is None),
+                    "profile paper has a tolerance only; use profile best for target_miou or bytes_per_frame",
+                ),
+                (
+                    not all(0 <= k <= 255 and 0 <= w < math.inf for k, w in self.weights),
+                    f"weights must be pairs of a label 0 to 255 and an importance of 0 or more, got {self.weights}",
+                ),
+                (
+                    not (isinstance(self.lookahead, int) and 1 <= self.lookahead <= 16),
+                    f"lookahead must be an integer from 1 to 16 frames, got {self.lookahead}",
                 ),
                 (self.motion not in MOTIONS, f"motion must be one of {MOTIONS}, got {self.motion!r}"),
                 (not 0 <= self.refresh <= 1, f"refresh must be an IoU from 0 to 1, got {self.refresh}"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from semjax.contours import paper
+from semjax.contours import best, paper, rate
 from semjax.contours.config import ContourConfig
 from semjax.errors import InputError, StreamError
 from semjax.types import FrameStatus
@@ -50,13 +50,15 @@ def encode_units(chunks: Iterable[np.ndarray], cfg: ContourConfig) -> Iterator[b
         InputError: not uint8, not [n, H, W], no frames, or sides outside 1 to 4096 pixels.
     """
     for chunk in chunks:
-        yield paper.encode_unit(_checked(chunk, 3), cfg)
+        encode_unit = paper.encode_unit if cfg.profile == "paper" else rate.encode_unit
+        yield encode_unit(_checked(chunk, 3), cfg)
 
 
 def _frames(unit: bytes, count: int, height: int, width: int) -> Iterator[np.ndarray]:
-    if unit[0] == paper.TAG:
-        return paper.decode_unit(unit, count, height, width)
-    raise StreamError(f"contour unit of kind {unit[0]}; this version knows kind {paper.TAG}")
+    profiles = {paper.TAG: paper, best.TAG: best}
+    if unit[0] not in profiles:
+        raise StreamError(f"contour unit of kind {unit[0]}; this version knows kinds {sorted(profiles)}")
+    return profiles[unit[0]].decode_unit(unit, count, height, width)
 
 
 def decode_units(

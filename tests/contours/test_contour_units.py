@@ -6,7 +6,7 @@ from semjax.contours import ContourConfig, decode, decode_units, encode, encode_
 from semjax.errors import InputError, StreamError
 from semjax.types import FrameStatus
 
-PROFILES = ("paper",)
+PROFILES = ("paper", "best")
 
 
 @pytest.fixture(scope="module", params=PROFILES)

@@ -1,0 +1,177 @@
+"""Profile "best", the sender's side: what to code, how finely, and when to leave a frame out."""
+
+import dataclasses
+
+import numpy as np
+
+from semjax.contours import best, blocks, rdo
+from semjax.contours.best import Codec, Frame
+from semjax.contours.between import between, sliding
+from semjax.contours.grid import WEIGHTS, enlarge, shrink
+from semjax.contours.gridmodel import FORWARD, INTRA, MIDDLE
+
+_ANCHOR = 0.8  # anchors are what other frames are made from: bits are cheaper there
+_SWEEPS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Settings of one pass over a unit."""
+
+    scale: int  # pixels a cell; 1 is lossless
+    lam: float  # weighted error a bit is worth
+    gap: int  # longest step from anchor to anchor, in frames
+    period: int
+
+
+@dataclasses.dataclass
+class _Choice:
+    frame: Frame
+    full: np.ndarray  # what the decoder will have
+    cost: float
+
+
+class Sender:
+    """Chooses and codes the frames of one unit.
+
+    labels: uint8 [n, H, W]. weights: float64 [256], cost of a wrong pixel by its label (true and decoded added).
+    table: see `rdo.bits_table`. counts: where to note symbols for training that table, or None.
+    """
+
+    def __init__(self, labels, weights, plan: Plan, table, codec: Codec, counts=None):
+        self.x, self.weights, self.plan, self.table, self.codec = labels, weights, plan, table, codec
+        self.counts = counts
+        self.out = np.empty_like(labels)
+
+    def run(self) -> np.ndarray:
+        """Code the unit; returns the decoder's maps uint8 [n, H, W]."""
+        codec, plan, n = self.codec, self.plan, len(self.x)
+        codec.slide = self._slides()
+        codec.flag(best._SLIDE, codec.slide)
+        self._intra(0)
+        a, fresh = 0, 0
+        while a < n - 1:
+            due = fresh + plan.period
+            codec.flag(best._INTRA_FLAG, due == a + 1)
+            if due == a + 1:
+                self._intra(due)
+                a = fresh = due
+                continue
+            gap = min(plan.gap, n - 1 - a, due - 1 - a)
+            codec.number(best._GAP, gap - 1, 4)
+            self._anchor(a, a + gap, fresh)
+            a += gap
+        return self.out
+
+    def _slides(self) -> bool:
+        """Whether regions should slide on their way between frames, measured on the true maps."""
+        n = len(self.x)
+        gap = min(4, n - 1)
+        if gap < 2:
+            return True
+        loss = [0.0, 0.0]
+        for a in range(0, n - gap, max(gap, n // 4)):
+            for slide in (0, 1):
+                guess = between(self.x[a], self.x[a + gap], gap // 2, gap, sliding(self.x[a], bool(slide)))
+                loss[slide] += rdo.wrong(guess, self.x[a + gap // 2], self.weights)
+        return loss[1] <= loss[0]
+
+    def _intra(self, t):
+        choice = self._choose(t, INTRA, None, None, self.plan.lam * _ANCHOR)
+        self.out[t] = self.codec.frame(INTRA, None, None, 0, choice.frame)
+
+    def _anchor(self, a, b, fresh):
+        older = self.out[max(a - 1, fresh)]
+        last = self.out[a].copy()
+        lam = self.plan.lam * (_ANCHOR if b - a > 1 else 1.0)
+        frame, pred = self._move(last, b, lam)
+        behind = (last, older)
+        choice = self._choose(b, FORWARD, pred, behind, lam, frame)
+        self.out[b] = self.codec.frame(FORWARD, last, behind, b - a, choice.frame)
+        _, tree = self._interval(a, b, last, self.out[b])
+        self._emit(a, b, tree)
+
+    def _move(self, ref, t, lam):
+        """Motion of a FORWARD frame: (the frame with vectors, the moved map)."""
+        truth, step = self.x[t], min(max(1, self.plan.scale // 2), 16)
+        found, pred = Frame(step=step), ref
+        least = rdo.wrong(ref, truth, self.weights)
+        for size in range(1, 5 if self.plan.scale < 3 else 4):
+            vectors, cost = blocks.search(
+                ref, truth, self.weights, blocks.SIZES[size], step, lam, max(1, self.plan.scale // 3)
+            )
+            if cost < least:
+                moved = blocks.shift(ref, vectors, blocks.SIZES[size], step)
+                least, found, pred = cost, Frame(size=size, step=step, vectors=vectors), moved
+        return found, pred
+
+    def _choose(self, t, kind, pred, behind, lam, base=None) -> _Choice:
+        """The cheapest of: the prediction as it is, cells anew, cells that correct the prediction."""
+        truth, s = self.x[t], self.plan.scale
+        base = base or Frame()
+        if s == 1:
+            frame = dataclasses.replace(base, cells=truth.copy(), scale=1)
+            if kind == FORWARD and np.array_equal(pred, truth):
+                frame = dataclasses.replace(base, skip=True)
+            return _Choice(frame, truth, 0.0)
+        start = shrink(truth, s)
+        height, width = truth.shape
+        best_one = None
+        if kind == INTRA:
+            pred, grid, nref, trials = start, start, 0, [(start, False)]
+            back = start
+        else:
+            grid, nref = shrink(pred, s), 1
+            trials = [(start, True), (grid, True)]
+            back = grid
+            if kind == FORWARD:
+                skip = dataclasses.replace(base, skip=True)
+                best_one = _Choice(skip, pred, rdo.wrong(pred, truth, self.weights) + lam)
+        for init, carry in trials:
+            cells = init.copy()
+            maps = (truth, grid, back, nref, s, WEIGHTS, self.weights, lam, self.table)
+            error, bits = rdo.refine(cells, start, *maps, _SWEEPS, carry, pred)
+            if nref and rdo.revert(cells, grid, *maps, carry, pred):
+                error, bits = rdo.refine(cells, start, *maps, _SWEEPS, carry, pred)
+            if best_one is None or error + lam * bits < best_one.cost:
+                frame = dataclasses.replace(base, cells=cells, scale=s, carry=carry)
+                full = enlarge(cells, s, height, width, WEIGHTS, carry, grid, pred)
+                best_one = _Choice(frame, full, error + lam * bits)
+        if self.counts is not None and not best_one.frame.skip:
+            rdo.count(best_one.frame.cells, grid, back, nref, self.counts)
+        return best_one
+
+    def _interval(self, a, b, first, last):
+        """How to send the frames between two: (cost, None to interpolate or (choice, left, right))."""
+        if b - a < 2:
+            return 0.0, None
+        lossless = self.plan.scale == 1
+        way = sliding(first, self.codec.slide)
+        guesses = [between(first, last, t - a, b - a, way) for t in range(a + 1, b)]
+        cost = sum(rdo.wrong(g, self.x[t], self.weights) for t, g in zip(range(a + 1, b), guesses))
+        if cost < 12 * self.plan.lam and not (lossless and cost > 0):
+            return cost, None
+        middle = (a + b) // 2
+        pred = guesses[middle - a - 1]
+        choice = self._choose(middle, MIDDLE, pred, (first, last), self.plan.lam)
+        left, left_tree = self._interval(a, middle, first, choice.full)
+        right, right_tree = self._interval(middle, b, choice.full, last)
+        split = choice.cost + left + right + 2 * self.plan.lam
+        if split < cost or lossless:
+            return split, (choice, pred, left_tree, right_tree)
+        return cost, None
+
+    def _emit(self, a, b, tree):
+        if b - a < 2:
+            return
+        self.codec.flag(best._SPLIT + (b - a > 2), tree is not None)
+        if tree is None:
+            for t in range(a + 1, b):
+                self.out[t] = self.codec.between(self.out[a], self.out[b], t - a, b - a)
+            return
+        choice, pred, left, right = tree
+        middle = (a + b) // 2
+        ends = (self.out[a], self.out[b])
+        self.out[middle] = self.codec.frame(MIDDLE, pred, ends, middle - a, choice.frame)
+        self._emit(a, middle, left)
+        self._emit(middle, b, right)

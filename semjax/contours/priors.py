@@ -1,0 +1,39 @@
+"""What the grid coder knows before the first frame: shipped tables, learned once, integers."""
+
+import functools
+import importlib.resources
+
+import numpy as np
+
+from semjax.contours import gridmodel as gm
+from semjax.entropy import binary as eb
+
+ASSET = "contour_tables.npz"
+RATES_ASSET = "contour_tables_rate.npz"  # the encoder's only
+
+
+def blank() -> dict[str, np.ndarray]:
+    """Tables that know nothing: the start of training."""
+    inputs = gm.N_CONTEXTS + 2
+
+    def mixer(sets):
+        weights = eb.new_mixer(sets, inputs, 0.15)
+        weights[:, gm.N_CONTEXTS] = 30000
+        weights[:, -1] = 0
+        return weights
+
+    return {
+        "mix1": mixer(gm.N_SETS1),
+        "mix2": mixer(gm.N_SETS2),
+        "apm": eb.new_apm(gm.N_APM),
+        "flags": np.full(4, (1 << 32) - (1 << 20), np.uint32),
+        "hidden": np.zeros((2, gm.N_FEATURES + 1, gm.N_HIDDEN), np.int32),
+        "out": np.zeros((2, gm.N_HIDDEN + 1), np.int32),
+    }
+
+
+@functools.cache
+def load() -> dict[str, np.ndarray]:
+    """The shipped tables; the arrays are not to be changed."""
+    with importlib.resources.files("semjax.assets").joinpath(ASSET).open("rb") as file:
+        return dict(np.load(file))

@@ -1,0 +1,89 @@
+import contour_shapes as shapes
+import hypothesis
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from semjax.contours import ContourConfig, decode, encode
+from semjax.errors import RateError
+
+LOSSLESS = ContourConfig(tolerance=0)
+BACKGROUND_OUT = ((0, 0.0),)
+
+clips = st.tuples(st.integers(1, 4), st.integers(1, 14), st.integers(1, 14)).flatmap(
+    lambda shape: hnp.arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 2, 7, 255]))
+)
+
+
+@pytest.mark.parametrize("name", shapes.oddities())
+@pytest.mark.parametrize("lookahead", [1, 4])
+def test_tolerance_zero_is_lossless(name, lookahead):
+    one = shapes.oddities()[name]
+    clip = np.stack([one, one, np.roll(one, 1, axis=1), np.zeros_like(one), one])
+    data = encode(clip, ContourConfig(tolerance=0, lookahead=lookahead, period=4))
+    assert np.array_equal(decode(data), clip)
+
+
+@hypothesis.given(clips)
+@hypothesis.settings(deadline=None, max_examples=60)
+def test_lossless_for_every_input(clip):
+    assert np.array_equal(decode(encode(clip, LOSSLESS)), clip)
+
+
+@hypothesis.given(clips, st.sampled_from([0.6, 2.0, 9.0]), st.integers(1, 16))
+@hypothesis.settings(deadline=None, max_examples=60)
+def test_lossy_survives_every_input(clip, tolerance, lookahead):
+    data = encode(clip, ContourConfig(tolerance=tolerance, lookahead=lookahead))
+    back = decode(data)
+    assert back.shape == clip.shape and set(np.unique(back)) <= set(np.unique(clip))
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return shapes.moving(12, 120, 160)
+
+
+def test_target_miou_is_reached_and_pays(clip):
+    sizes = []
+    for target in (0.8, 0.9, 0.97):
+        data = encode(clip, ContourConfig(target_miou=target, weights=BACKGROUND_OUT))
+        back = decode(data)
+        reached = np.mean(
+            [np.sum((clip == v) & (back == v)) / np.sum((clip == v) | (back == v)) for v in range(10, 50, 10)]
+        )
+        assert reached >= target - 1e-9
+        sizes.append(len(data))
+    assert sizes == sorted(sizes) and sizes[0] < sizes[-1] <= len(encode(clip, LOSSLESS))
+    assert np.array_equal(decode(encode(clip[:3], ContourConfig(target_miou=1.0))), clip[:3])
+
+
+def test_bytes_per_frame_is_kept(clip):
+    data = encode(clip, ContourConfig(bytes_per_frame=30))
+    assert 0.6 * 12 * 30 < len(data) - 22 <= 12 * 30
+    with pytest.raises(RateError, match="least possible is"):
+        encode(clip, ContourConfig(bytes_per_frame=0.1))
+
+
+def test_importance_moves_the_bits(clip):
+    def wrong(weights):
+        back = decode(encode(clip, ContourConfig(tolerance=3, weights=weights)))
+        return int(((clip == 10) != (back == 10)).sum())
+
+    assert wrong(((10, 20.0), (0, 20.0))) < wrong(()) < wrong(((10, 0.02), (0, 0.02)))
+
+
+def test_still_frames_are_nearly_free(clip):
+    still = np.repeat(clip[:1], 33, axis=0)
+    one = len(encode(clip[:1], ContourConfig(period=100)))
+    assert len(encode(still, ContourConfig(period=100))) - one <= 8
+
+
+def test_period_brings_i_frames(clip):
+    long = len(encode(clip, ContourConfig(period=100, lookahead=1)))
+    short = len(encode(clip, ContourConfig(period=2, lookahead=1)))
+    assert short > 1.3 * long
+
+
+def test_encoding_is_deterministic(clip):
+    assert encode(clip[:5]) == encode(clip[:5].copy())
