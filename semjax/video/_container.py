@@ -150,7 +150,12 @@ class FileSource:
         width, height = self._stored
         matrix = frame.side_data.get("DISPLAYMATRIX")
         has_alpha = frame.format.name.startswith(_ALPHA_NAMES)
-        pixels = frame.to_ndarray(format="rgba" if has_alpha else "rgb24", width=width, height=height)
+        try:
+            pixels = frame.to_ndarray(format="rgba" if has_alpha else "rgb24", width=width, height=height)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise InputError(
+                f"{self.path} has frames that cannot be shown as RGB ({_reason(error)}); convert it to H.264."
+            ) from error
         if has_alpha:
             pixels = over_black(pixels)
         return pixels if matrix is None else upright(pixels, bytes(matrix))

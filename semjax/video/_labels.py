@@ -133,8 +133,5 @@ def _decode(file: pathlib.Path) -> np.ndarray:
     with open_picture(file) as picture:
         _check_mode(file, picture)
         raw = picture.tile[0][3] if picture.tile else None
-        try:
-            values = np.array(picture, dtype=np.uint8)
-        except (OSError, ValueError, SyntaxError) as error:
-            raise InputError(f"The label map {file} is damaged ({error}); write it again.") from error
+        values = np.array(picture, dtype=np.uint8)
     return values // _SPREAD.get(raw, 1)

@@ -1,5 +1,6 @@
 """Still pictures as clips: folders of numbered files, and animations that FFmpeg does not read."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from semjax.errors import InputError
 
@@ -57,21 +58,27 @@ def natural_key(name: str) -> list:
     return [(int(p), p) if i % 2 else (p.lower(), p) for i, p in enumerate(parts)]
 
 
-def open_picture(path: pathlib.Path) -> Image.Image:
-    """Opens a picture (header only); `InputError` when it is not one."""
+@contextlib.contextmanager
+def open_picture(path: pathlib.Path) -> Iterator[Image.Image]:
+    """A picture, header read; whatever goes wrong in here, then or in decoding, comes out as `InputError`."""
     try:
-        picture = Image.open(path)
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} is not a readable picture ({error}); replace or remove it.") from error
-    check_size(path, *picture.size)
-    return picture
+        with Image.open(path) as picture:
+            check_size(path, *picture.size)
+            yield picture
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{path} is not a readable picture or damaged ({reason}); replace or remove it."
+        ) from error
 
 
 def check_size(path: pathlib.Path, width: int, height: int) -> None:
     """`InputError` for sizes beyond `MAX_PIXELS`."""
-    if width * height > MAX_PIXELS:
+    if not 0 < width * height <= MAX_PIXELS:
         raise InputError(
-            f"{path} has {width}x{height} pixels, more than {MAX_PIXELS}; scale it down, or replace it if damaged."
+            f"{path} has {width}x{height} pixels, not 1 to {MAX_PIXELS}; scale it, or replace it if damaged."
         )
 
 
@@ -109,12 +116,7 @@ def to_rgb(picture: Image.Image, turn: int = 1) -> np.ndarray:
 def decode_picture(path: pathlib.Path) -> np.ndarray:
     """A picture file -> uint8 [H, W, 3]; `InputError` when it is damaged."""
     with open_picture(path) as picture:
-        try:
-            return to_rgb(picture, orientation(picture))
-        except (OSError, ValueError, SyntaxError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{path} is damaged ({error}); replace or remove it.") from error
+        return to_rgb(picture, orientation(picture))
 
 
 def shown_size(picture: Image.Image) -> tuple[int, int]:
@@ -174,16 +176,11 @@ class AnimationSource:
         """Pictures, each with its duration in milliseconds."""
         with open_picture(self.path) as picture:
             for i in range(self.count):
-                try:
-                    picture.seek(i)
-                    picture.load()
-                except (EOFError, OSError, ValueError, SyntaxError) as error:
-                    raise InputError(f"{self.path} is damaged at frame {i} ({error}).") from error
-                # Pillow divides; PNG stores the duration as a fraction of two 16-bit numbers of seconds
-                yield (
-                    picture,
-                    Fraction(picture.info.get("duration", 0) / 1000).limit_denominator(65535) * 1000,
-                )
+                picture.seek(i)
+                picture.load()
+                # PNG stores the duration as a fraction of two 16-bit numbers of seconds, Pillow makes a float of it
+                seconds = Fraction(float(picture.info.get("duration", 0)) / 1000).limit_denominator(65535)
+                yield picture, seconds * 1000
 
     def rgb(self, start: int) -> Iterator[np.ndarray]:
         """Frames from `start` on, uint8 [H, W, 3]."""

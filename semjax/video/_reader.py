@@ -71,6 +71,11 @@ class VideoReader:
         for index, frame in enumerate(self._source.rgb(start), start):
             if self._closed:
                 raise InputError(f"The reader of {self.path} was closed while it was being read.")
+            if frame.shape[:2] != (self.info.height, self.info.width):
+                raise InputError(
+                    f"Frame {index} of {self.path} is {frame.shape[1]}x{frame.shape[0]}, "
+                    f"not {self.info.width}x{self.info.height} like the others."
+                )
             yield frame
             if index + 1 == stop:
                 return

@@ -77,7 +77,7 @@ def test_a_damaged_picture_is_named(tmp_path):
         Image.fromarray(moving_picture(1, 40, 40)[0]).save(tmp_path / f"{i}.png")
     whole = (tmp_path / "1.png").read_bytes()
     (tmp_path / "1.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"1\.png is damaged"):
+    with pytest.raises(InputError, match=r"1\.png is not a readable picture or damaged"):
         read_video(tmp_path)
     (tmp_path / "1.png").write_bytes(b"hello")
     with pytest.raises(InputError, match=r"1\.png is not a readable picture"):
@@ -127,10 +127,15 @@ def small_files(tmp_path_factory):
     for suffix in ("mp4", "webm", "avi", "gif", "apng"):
         write_video(folder / f"a.{suffix}", video, 10, quality=30)
         files[suffix] = (folder / f"a.{suffix}").read_bytes()
+    first, *rest = map(Image.fromarray, video)
+    for suffix in ("webp", "avif", "tif"):
+        first.save(folder / f"a.{suffix}", save_all=True, append_images=rest)
+        files[suffix] = (folder / f"a.{suffix}").read_bytes()
     return files
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_damage_ends_in_a_clip_or_an_error(small_files, tmp_path, data):
     suffix = data.draw(st.sampled_from(sorted(small_files)))

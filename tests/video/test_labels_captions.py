@@ -89,7 +89,7 @@ def test_label_folders_that_are_none(tmp_path, maps):
         video.open_labels(tmp_path)
     whole = (tmp_path / "0.png").read_bytes()
     (tmp_path / "1.png").write_bytes(whole[:-30])
-    with pytest.raises(InputError, match=r"1\.png is damaged"):
+    with pytest.raises(InputError, match=r"1\.png is not a readable picture or damaged"):
         video.read_labels(tmp_path)
 
 
