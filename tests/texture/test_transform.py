@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from semjax.texture import codec, transform
+from semjax.texture import transform, unit
 from semjax.texture.pixels import to_planes, to_rgb
 
 
@@ -33,6 +33,6 @@ def test_planes_come_back_for_smooth_colour():
 
 
 def test_steps_grow_by_a_24th_of_an_octave():
-    table = np.array([codec.step_size(i) for i in range(256)])
+    table = np.array([unit.step_size(i) for i in range(256)])
     assert table[0] == 16 and table[24] == 32 and (np.diff(table) >= 0).all()
     assert np.abs(table / (16 * 2 ** (np.arange(256) / 24)) - 1).max() < 0.06

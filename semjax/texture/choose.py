@@ -1,0 +1,303 @@
+"""The encoder's decisions inside a frame: levels, splits and modes at the least distortion + lambda * bits.
+
+Bits are what the adaptive models would charge now (`learn` = 0), so the decisions follow what the decoder knows.
+"""
+
+from numba import njit
+
+from semjax.texture.blocks import code_mode, code_split, grade_prediction, predict_leaf, rebuild, transform
+from semjax.texture.residual import code_block
+
+_call = njit(cache=True, _nrt=False)
+_BIT = 1.0 / 65536
+
+
+@_call
+def _price(pricer, buf, m, q, prev, other, strength, energy, y0, y1, x0, x1, plane, kind, klass, small):
+    pricer[1] = 0
+    code_block(pricer, buf, m, 0, q, prev, other, strength, energy, y0, y1, x0, x1, plane, kind, klass, small)
+    return pricer[1] * _BIT
+
+
+@_call
+def choose_leaf(
+    pricer,
+    buf,
+    m,
+    plane,
+    q,
+    prev,
+    other,
+    org,
+    rec,
+    inter,
+    mode,
+    y0,
+    y1,
+    x0,
+    x1,
+    klass,
+    small,
+    step,
+    lam,
+    scratch,
+    quick,
+):
+    """Choose the levels of a leaf, rebuild it, return its cost (distortion + lam * bits, without the mode).
+
+    `quick`: round towards zero a little and ask for one price only.
+    """
+    pred, strength, work, work2, coef = scratch[0], scratch[1], scratch[2], scratch[3], scratch[5]
+    bh, bw = y1 - y0, x1 - x0
+    kind = 1 if mode == 0 else 0
+    predict_leaf(pred, rec, inter, mode, y0, y1, x0, x1)
+    for y in range(bh):
+        for x in range(bw):
+            work2[y, x] = org[y0 + y, x0 + x] - pred[y, x]
+    transform(work2, coef, work, bh, bw)
+    energy = grade_prediction(pred, strength, work, work2, step, bh, bw)
+    zero, d, some = 0.0, 0.0, False
+    offset = step * 3 // 10 if quick else step * 2 // 5
+    for y in range(bh):
+        for x in range(bw):
+            c = coef[y, x]
+            v = (abs(c) + offset) // step
+            zero += float(c) * c
+            e = float(abs(c) - v * step)
+            d += e * e
+            q[y0 + y, x0 + x] = v if c >= 0 else -v
+            if v:
+                some = True
+    if not some:
+        j = zero + lam * _price(
+            pricer, buf, m, q, prev, other, strength, energy, y0, y1, x0, x1, plane, kind, klass, small
+        )
+        rebuild(q, pred, rec, work2, work, scratch[4], step, y0, y1, x0, x1)
+        return j
+    best = d + lam * _price(
+        pricer, buf, m, q, prev, other, strength, energy, y0, y1, x0, x1, plane, kind, klass, small
+    )
+    if quick:
+        rebuild(q, pred, rec, work2, work, scratch[4], step, y0, y1, x0, x1)
+        return min(best, zero + lam)
+    # Walk from the highest frequency down and take one off wherever that pays.
+    for s in range(bh + bw - 2, -1, -1):
+        for y in range(min(s, bh - 1), -1, -1):
+            x = s - y
+            if x >= bw:
+                break
+            v = q[y0 + y, x0 + x]
+            while v:
+                size = abs(v)
+                a = float(abs(coef[y, x]))
+                change = (a - (size - 1) * step) ** 2 - (a - size * step) ** 2
+                if change > lam * (9 if size == 1 else 4):
+                    break
+                q[y0 + y, x0 + x] = v - 1 if v > 0 else v + 1
+                j = (
+                    d
+                    + change
+                    + lam
+                    * _price(
+                        pricer,
+                        buf,
+                        m,
+                        q,
+                        prev,
+                        other,
+                        strength,
+                        energy,
+                        y0,
+                        y1,
+                        x0,
+                        x1,
+                        plane,
+                        kind,
+                        klass,
+                        small,
+                    )
+                )
+                if j >= best:
+                    q[y0 + y, x0 + x] = v
+                    break
+                best, d = j, d + change
+                v = q[y0 + y, x0 + x]
+    # Nothing at all?
+    keep = scratch[6]
+    for y in range(bh):
+        for x in range(bw):
+            keep[y, x] = q[y0 + y, x0 + x]
+            q[y0 + y, x0 + x] = 0
+    j = zero + lam * _price(
+        pricer, buf, m, q, prev, other, strength, energy, y0, y1, x0, x1, plane, kind, klass, small
+    )
+    if j < best:
+        best = j
+    else:
+        for y in range(bh):
+            for x in range(bw):
+                q[y0 + y, x0 + x] = keep[y, x]
+    rebuild(q, pred, rec, work2, work, scratch[4], step, y0, y1, x0, x1)
+    return best
+
+
+@_call
+def _save(q, rec, keep_q, keep_rec, y0, y1, x0, x1):
+    for y in range(y0, y1):
+        for x in range(x0, x1):
+            keep_q[y - y0, x - x0] = q[y, x]
+            keep_rec[y - y0, x - x0] = rec[y, x]
+
+
+@_call
+def _restore(q, rec, keep_q, keep_rec, y0, y1, x0, x1):
+    for y in range(y0, y1):
+        for x in range(x0, x1):
+            q[y, x] = keep_q[y - y0, x - x0]
+            rec[y, x] = keep_rec[y - y0, x - x0]
+
+
+@_call
+def _any(q, y0, y1, x0, x1):
+    for y in range(y0, y1):
+        for x in range(x0, x1):
+            if q[y, x]:
+                return True
+    return False
+
+
+@_call
+def _choose_mode(
+    pricer,
+    buf,
+    m,
+    models,
+    modes,
+    i,
+    j,
+    q,
+    prev,
+    org,
+    rec,
+    inter,
+    y0,
+    y1,
+    x0,
+    x1,
+    klass,
+    small,
+    step,
+    lam,
+    scratch,
+):
+    """Choose mode and levels of brightness leaf (i, j); returns its cost with the mode's bits."""
+    best, chosen, mode_bits = 1e300, 0, 0.0
+    first = 1 if klass == 0 else 0
+    for mode in range(first, 5):
+        modes[i, j] = mode
+        pricer[1] = 0
+        code_mode(pricer, buf, models, 0, modes, i, j, klass, klass == 0)
+        bits = pricer[1] * _BIT
+        cost = lam * bits + choose_leaf(
+            pricer,
+            buf,
+            m,
+            0,
+            q,
+            prev,
+            q,
+            org,
+            rec,
+            inter,
+            mode,
+            y0,
+            y1,
+            x0,
+            x1,
+            klass,
+            small,
+            step,
+            lam,
+            scratch,
+            1,
+        )
+        if cost < best:
+            best, chosen, mode_bits = cost, mode, bits
+        if mode == 0 and not _any(q, y0, y1, x0, x1):
+            break  # motion leaves nothing to code: no other mode is worth trying
+    modes[i, j] = chosen
+    return lam * mode_bits + choose_leaf(
+        pricer,
+        buf,
+        m,
+        0,
+        q,
+        prev,
+        q,
+        org,
+        rec,
+        inter,
+        chosen,
+        y0,
+        y1,
+        x0,
+        x1,
+        klass,
+        small,
+        step,
+        lam,
+        scratch,
+        0,
+    )
+
+
+@_call
+def choose_square(
+    pricer, buf, m, models, i, j, cuts_y, cuts_x, split, modes, q, prev, org, rec, inter, klass, step, lam,
+    colour_lam, scratch,
+):  # fmt: skip
+    """Decide split, modes and levels of square (i, j) of all planes."""
+    y0, y1, x0, x1 = cuts_y[i], cuts_y[i + 1], cuts_x[j], cuts_x[j + 1]
+    split[i, j] = 0
+    pricer[1] = 0
+    code_split(pricer, buf, models, 0, split, i, j, klass)
+    whole = lam * pricer[1] * _BIT
+    split[i, j] = 1
+    pricer[1] = 0
+    code_split(pricer, buf, models, 0, split, i, j, klass)
+    parted = lam * pricer[1] * _BIT
+    whole += _choose_mode(
+        pricer, buf, m, models, modes, 2 * i, 2 * j, q[0], prev[0], org[0], rec[0], inter[0], y0, y1, x0, x1,
+        klass, 0, step, lam, scratch,
+    )  # fmt: skip
+    mode = modes[2 * i, 2 * j]
+    split[i, j] = 0
+    if _any(q[0], y0, y1, x0, x1) and y1 - y0 > 1 and x1 - x0 > 1:
+        _save(q[0], rec[0], scratch[9], scratch[10], y0, y1, x0, x1)
+        for y in range(y0, y1):
+            for x in range(x0, x1):
+                q[0][y, x] = 0
+        for a in range(2):
+            for b in range(2):
+                ya, yb = y0 + (y1 - y0) * a // 2, y0 + (y1 - y0) * (a + 1) // 2
+                xa, xb = x0 + (x1 - x0) * b // 2, x0 + (x1 - x0) * (b + 1) // 2
+                parted += _choose_mode(
+                    pricer, buf, m, models, modes, 2 * i + a, 2 * j + b, q[0], prev[0], org[0], rec[0], inter[0],
+                    ya, yb, xa, xb, klass, 1, step, lam, scratch,
+                )  # fmt: skip
+        if parted < whole:
+            split[i, j] = 1
+        else:
+            _restore(q[0], rec[0], scratch[9], scratch[10], y0, y1, x0, x1)
+    if not split[i, j]:
+        for a in range(2):
+            for b in range(2):
+                modes[2 * i + a, 2 * j + b] = mode
+    mode = modes[2 * i, 2 * j]
+    y0, y1, x0, x1 = (y0 + 1) // 2, (y1 + 1) // 2, (x0 + 1) // 2, (x1 + 1) // 2
+    if y1 > y0 and x1 > x0:
+        for p in range(1, 3):
+            choose_leaf(
+                pricer, buf, m, p, q[p], prev[p], q[p - 1], org[p], rec[p], inter[p], mode, y0, y1, x0, x1,
+                klass, 0, step, colour_lam, scratch, 0,
+            )  # fmt: skip

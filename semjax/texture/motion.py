@@ -1,0 +1,259 @@
+"""Motion: frames between samples, overlapped block prediction and the coding of motion fields.
+
+A motion field has one entry for every 8 x 8 block: int32 [rows, cols, 5] with the direction (0: first reference,
+1: second, 2: their mean) and two vectors (y, x) in quarter samples of the brightness plane. Predictions of
+neighbouring blocks overlap and are blended linearly over 2 * RAMP samples, so that no block edge shows.
+Everything here is integer arithmetic.
+"""
+
+import numpy as np
+from numba import njit
+
+from semjax.entropy import binary as eb
+
+BLOCK = 8
+RAMP = 4
+PAD = 16  # samples of replicated border around the brightness plane
+_call = njit(cache=True, _nrt=False)
+
+# Quarter-sample filters (8 taps, sum 64) and eighth-sample filters of the colour planes (4 taps, sum 64).
+_TAPS = np.array(
+    [[0, 0, 0, 64, 0, 0, 0, 0], [-1, 4, -10, 58, 17, -5, 1, 0], [-1, 4, -11, 40, 40, -11, 4, -1],
+     [0, 1, -5, 17, 58, -10, 4, -1]], np.int32,
+)  # fmt: skip
+_COLOUR_TAPS = np.array(
+    [[0, 64, 0, 0], [-2, 58, 10, -2], [-4, 54, 16, -2], [-6, 46, 28, -4], [-4, 36, 36, -4], [-4, 28, 46, -6],
+     [-2, 16, 54, -4], [-2, 10, 58, -2]], np.int32,
+)  # fmt: skip
+
+
+@njit(cache=True)
+def _refine(plane, pad, taps):
+    """Sample `plane` (int32 [h, w]) between its samples: int32 [(h + 2 pad) * n, (w + 2 pad) * n] for n taps."""
+    h, w = plane.shape
+    n, size = taps.shape
+    half = size // 2 - 1
+    rows = np.empty((h, (w + 2 * pad) * n), np.int32)
+    line = np.empty(w + 2 * pad + size, np.int32)
+    for y in range(h):
+        for x in range(line.size):
+            line[x] = plane[y, min(max(x - pad - half, 0), w - 1)]
+        for f in range(n):
+            for x in range(w + 2 * pad):
+                total = np.int32(32)
+                for k in range(size):
+                    total += taps[f, k] * line[x + k]
+                rows[y, x * n + f] = total >> 6
+    out = np.empty(((h + 2 * pad) * n, rows.shape[1]), np.int32)
+    for y in range(h + 2 * pad):
+        if y < pad - size or y > h + pad + size:  # only copies of the border are near
+            edge = 0 if y < pad else h - 1
+            for f in range(n):
+                out[y * n + f] = rows[edge]
+            continue
+        for f in range(n):
+            line_out = out[y * n + f]
+            line_out[:] = 32
+            for k in range(size):
+                tap = taps[f, k]
+                if tap:
+                    row = rows[min(max(y - pad - half + k, 0), h - 1)]
+                    for x in range(line_out.size):
+                        line_out[x] += tap * row[x]
+            for x in range(line_out.size):
+                line_out[x] >>= 6
+    return out
+
+
+@njit(cache=True)
+def refine(y, a, b):
+    """The three planes of a reference between samples: brightness at quarters, colours at eighths."""
+    return _refine(y, PAD, _TAPS), _refine(a, PAD // 2, _COLOUR_TAPS), _refine(b, PAD // 2, _COLOUR_TAPS)
+
+
+@eb.leaf
+def limit_vector(v, at, size):
+    """Clamp one component of a vector of the block at `at` so that its overlapped window stays in the border."""
+    return min(max(v, 4 * (BLOCK - PAD - at)), 4 * (size - at + PAD - 2 * BLOCK + 2))
+
+
+@eb.leaf
+def _weight(x, first, last, size, ramp):
+    """Blending weight (of 4 * ramp) of the block [first, last) at sample x."""
+    w = 4 * ramp
+    if first > 0 and x < first + ramp:
+        w = 2 * (x - first) + 1 + 2 * ramp
+    if last < size and x >= last - ramp:
+        w = min(w, 2 * (last - x) - 1 + 2 * ramp)
+    return w
+
+
+@njit(cache=True)
+def _predict_plane(out, field, up0, up1, size, block, ramp, pad):
+    """Overlapped prediction of one plane; `size` samples of `up` for each sample, blocks of `block` samples."""
+    h, w = out.shape
+    full = 4 * ramp
+    acc = np.zeros((h, w), np.int32)
+    wx = np.zeros(block + 2 * ramp, np.int32)
+    for i in range(field.shape[0]):
+        first_y, last_y = i * block, min((i + 1) * block, h)
+        for j in range(field.shape[1]):
+            first_x, last_x = j * block, min((j + 1) * block, w)
+            x_from, x_to = max(first_x - ramp, 0), min(last_x + ramp, w)
+            for x in range(x_from, x_to):
+                wx[x - x_from] = _weight(x, first_x, last_x, w, ramp)
+            way = field[i, j, 0]
+            oy0, ox0 = pad * size + field[i, j, 1], pad * size + field[i, j, 2]
+            oy1, ox1 = pad * size + field[i, j, 3], pad * size + field[i, j, 4]
+            for y in range(max(first_y - ramp, 0), min(last_y + ramp, h)):
+                wy = _weight(y, first_y, last_y, h, ramp)
+                if wy <= 0:
+                    continue
+                for x in range(x_from, x_to):
+                    if way == 0:
+                        v = 2 * up0[y * size + oy0, x * size + ox0]
+                    elif way == 1:
+                        v = 2 * up1[y * size + oy1, x * size + ox1]
+                    else:
+                        v = up0[y * size + oy0, x * size + ox0] + up1[y * size + oy1, x * size + ox1]
+                    acc[y, x] += wy * max(wx[x - x_from], 0) * v
+    total = full * full * 2
+    for y in range(h):
+        for x in range(w):
+            out[y, x] = (acc[y, x] + total // 2) // total
+
+
+@njit(cache=True)
+def predict(planes, field, first, second):
+    """Fill the three planes (int32) with the prediction by `field` from two refined references."""
+    _predict_plane(planes[0], field, first[0], second[0], 4, BLOCK, RAMP, PAD)
+    _predict_plane(planes[1], field, first[1], second[1], 8, BLOCK // 2, RAMP // 2, PAD // 2)
+    _predict_plane(planes[2], field, first[2], second[2], 8, BLOCK // 2, RAMP // 2, PAD // 2)
+
+
+# --- syntax ---------------------------------------------------------------------------------------------------
+
+_LIMIT = 120
+CANDIDATES = 4
+# Model layout: merge flag, index, direction, "vector difference is zero", magnitude, sign.
+_MERGE, _INDEX, _WAY, _VECTOR = 0, 64, 128, 256
+
+
+@_call
+def candidates(found, field, i, j, hint, d0, d1, h, w):
+    """Motion that the block at (i, j) may take over: fills int32 [CANDIDATES, 5], returns how many differ.
+
+    `hint` is int32 [rows, cols, 3]: (known, velocity y, x) in 1/16 quarter sample a frame; d0 and d1 are the frames
+    back to the references (negative: forward; second reference absent: 0).
+    """
+    n = 0
+    for k in range(5):
+        way, a, b, c, d = 0, 0, 0, 0, 0
+        if k == 0 or k == 1 or k == 2:
+            y, x = i - (k != 0), j - (k == 0) + (k == 2)
+            if y < 0 or x < 0 or x >= field.shape[1]:
+                continue
+            way, a, b, c, d = field[y, x, 0], field[y, x, 1], field[y, x, 2], field[y, x, 3], field[y, x, 4]
+        else:
+            vy, vx = 0, 0
+            if k == 3:
+                if not hint[i, j, 0]:
+                    continue
+                vy, vx = hint[i, j, 1], hint[i, j, 2]
+            way = 2 if d1 else 0
+            a, b = (-vy * d0 + 8) >> 4, (-vx * d0 + 8) >> 4
+            c, d = (-vy * d1 + 8) >> 4, (-vx * d1 + 8) >> 4
+        a, b = limit_vector(a, i * BLOCK, h), limit_vector(b, j * BLOCK, w)
+        c, d = limit_vector(c, i * BLOCK, h), limit_vector(d, j * BLOCK, w)
+        new = True
+        for o in range(n):
+            same = found[o, 0] == way
+            if way != 1:
+                same = same and found[o, 1] == a and found[o, 2] == b
+            if way != 0:
+                same = same and found[o, 3] == c and found[o, 4] == d
+            if same:
+                new = False
+        if new and n < CANDIDATES:
+            found[n, 0], found[n, 1], found[n, 2], found[n, 3], found[n, 4] = way, a, b, c, d
+            n += 1
+    return n
+
+
+@_call
+def _code_component(coder, buf, models, value, base, learn):
+    """Code a signed vector difference; uses 64 models from `base`."""
+    size = abs(value)
+    n = 0
+    while n < 12:  # exponent of size + 1
+        if not _bit(coder, buf, models, (size + 1) >> (n + 1) > 0, base + n, learn):
+            break
+        n += 1
+    out = 1
+    for k in range(n - 1, -1, -1):
+        bit = (size + 1) >> k & 1
+        out = out << 1 | _bit(
+            coder, buf, models, bit, base + 16 + min(n, 3) * 4 + (n - 1 - k if n - 1 - k < 2 else 3), learn
+        )
+    out -= 1
+    if out and _bit(coder, buf, models, value < 0, base + 40, learn):
+        return -out
+    return out
+
+
+@_call
+def _bit(coder, buf, models, bit, i, learn):
+    if learn:
+        return eb.code_adaptive(coder, buf, bit, models, i, _LIMIT)
+    return eb.code_bit(coder, buf, bit, eb.bit_p(models, i))
+
+
+@_call
+def code_motion(coder, buf, models, learn, field, choice, i, j, found, n, d0, d1, klass, h, w):
+    """Code the motion of block (i, j) in place: field[i, j] and choice[i, j] (0: own, k: candidate k - 1)."""
+    left = 2 if j == 0 else (1 if choice[i, j - 1] == 1 else 0)
+    above = 2 if i == 0 else (1 if choice[i - 1, j] == 1 else 0)
+    pick = choice[i, j]
+    k = 0
+    merged = _bit(coder, buf, models, pick > 0, _MERGE + (klass * 3 + left) * 3 + above, learn)
+    if merged:
+        while k < n - 1:
+            if not _bit(coder, buf, models, pick - 1 > k, _INDEX + (klass * 4 + k) * 4 + min(n, 3), learn):
+                break
+            k += 1
+        choice[i, j] = k + 1
+        for c in range(5):
+            field[i, j, c] = found[k, c]
+        return
+    choice[i, j] = 0
+    way = field[i, j, 0]
+    if d1:
+        near = found[0, 0]
+        both = _bit(coder, buf, models, way == 2, _WAY + klass * 8 + near, learn)
+        way = 2 if both else _bit(coder, buf, models, way == 1, _WAY + 64 + klass * 8 + near, learn)
+    else:
+        way = 0
+    # Predict the vector from the first candidate, scaled when that one points into the other reference.
+    py0, px0, py1, px1 = found[0, 1], found[0, 2], found[0, 3], found[0, 4]
+    if found[0, 0] == 1:
+        py0, px0 = py1 * d0 // d1, px1 * d0 // d1
+    elif found[0, 0] == 0 and d1:
+        py1, px1 = py0 * d1 // d0, px0 * d1 // d0
+    at_y, at_x = i * BLOCK, j * BLOCK
+    base = _VECTOR + klass * 192
+    if way != 1:
+        y = py0 + _code_component(coder, buf, models, field[i, j, 1] - py0, base, learn)
+        x = px0 + _code_component(coder, buf, models, field[i, j, 2] - px0, base + 48, learn)
+        field[i, j, 1], field[i, j, 2] = limit_vector(y, at_y, h), limit_vector(x, at_x, w)
+        if way == 2:  # straight motion through this frame is what to expect
+            py1, px1 = field[i, j, 1] * d1 // d0, field[i, j, 2] * d1 // d0
+    if way != 0:
+        more = base if way == 1 else base + 96
+        y = py1 + _code_component(coder, buf, models, field[i, j, 3] - py1, more, learn)
+        x = px1 + _code_component(coder, buf, models, field[i, j, 4] - px1, more + 48, learn)
+        field[i, j, 3], field[i, j, 4] = limit_vector(y, at_y, h), limit_vector(x, at_x, w)
+    field[i, j, 0] = way
+    if way == 0:
+        field[i, j, 3], field[i, j, 4] = 0, 0
+    elif way == 1:
+        field[i, j, 1], field[i, j, 2] = 0, 0

@@ -1,0 +1,132 @@
+"""Rate control of the texture encoder: from bytes a frame or decibels to steps.
+
+With look-ahead a unit is coded a few times until rate or quality is met. The knob is a real number: its ceiling is
+the step index, the fraction below it lowers what a bit costs the encoder, so that the rate moves smoothly.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from semjax.errors import RateError
+from semjax.texture import pixels
+from semjax.texture.config import TextureConfig
+from semjax.texture.frames import Effort
+from semjax.texture.unit import GROUP, STEP_TABLE, STEPS, Head, encode_ahead, fill_in
+
+DEFAULT_BYTES = 10.0
+SLOPE = 0.046  # log of the bytes for one step index, about
+DECIBELS = 0.17  # PSNR for one step index, about
+_FRACTION = 0.3  # log of the effort over one step index
+_CLOSE = 0.975  # a rate this near below the budget is good enough
+_START = 155.0  # first knob to try
+_TRIES = 7
+
+
+def effort_of(fraction: float) -> Effort:
+    """Effort for a knob `fraction` (0 to 1) below its step index."""
+    return Effort().scaled(math.exp(-_FRACTION * fraction))
+
+
+def index_of_step(step: float) -> int:
+    """Index of the step (in grey levels) nearest to `step`."""
+    return int(np.argmin(np.abs(np.log(STEP_TABLE / 16.0) - math.log(step))))
+
+
+class AheadEncoder:
+    """The units of a clip with look-ahead, coded at any knob; remembers what was tried."""
+
+    def __init__(self, tiny: np.ndarray, divisor: int, span: int):
+        self.truth = [tiny[i : i + span] for i in range(0, len(tiny), span)]
+        self._planes = [pixels.to_planes(t[::divisor]) for t in self.truth]
+        self._size = (tiny.shape[2], tiny.shape[1])
+        self._divisor = divisor
+        self._tried: dict[tuple[int, float], tuple[bytes, float]] = {}
+
+    def unit(self, u: int, knob: float) -> tuple[bytes, float]:
+        """Payload of unit u and its squared error in RGB."""
+        if (u, knob) not in self._tried:
+            index = min(max(math.ceil(knob), 0), STEPS - 1)
+            head = Head(*self._size, True, self._divisor, GROUP, index)
+            payload, planes = encode_ahead(self._planes[u], head, effort_of(min(max(index - knob, 0.0), 1.0)))
+            error = (
+                fill_in(pixels.to_rgb(planes), head, len(self.truth[u])).astype(np.float32) - self.truth[u]
+            )
+            self._tried[u, knob] = payload, float(np.square(error, dtype=np.float64).sum())
+        return self._tried[u, knob]
+
+    def all(self, knob: float) -> tuple[list[bytes], float]:
+        """Payloads of all units at one knob, and their squared error."""
+        coded = [self.unit(u, knob) for u in range(len(self.truth))]
+        return [p for p, _ in coded], sum(e for _, e in coded)
+
+
+def _seek(value: Callable[[float], float], target: float, slope: float, near: float) -> float:
+    """Least knob (0..255) found with value(knob) <= target, or 255; `value` falls by about `slope` for one.
+
+    Stops as soon as a value lies within `near` below the target.
+    """
+    low, high = -1.0, STEPS - 1.0  # value(low) > target, value(high) is hoped to be <= target
+    knob, best = _START, None
+    at_low = at_high = None
+    for _ in range(_TRIES):
+        v = value(knob)
+        if v <= target:
+            best = high = knob
+            at_high = v
+            if target - v <= near or knob <= 0:
+                return knob
+        else:
+            low, at_low = knob, v
+        aim = target - near / 2
+        if at_low is not None and at_high is not None and at_low > at_high:
+            knob = low + (high - low) * (at_low - aim) / (at_low - at_high)
+        else:
+            knob += (v - aim) / slope
+        knob = round(
+            min(max(knob, 0.0, low + 0.05), STEPS - 1.0, high - 0.05 if best is not None else STEPS), 2
+        )
+        if high - low < 0.12:
+            break
+    return STEPS - 1.0 if best is None else best
+
+
+def encode_for_bytes(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: int) -> list[bytes]:
+    """Payloads whose total and `overhead` come closest to the budget from below; RateError when nothing does."""
+    encoder = AheadEncoder(tiny, cfg.frame_divisor, span)
+    wanted = cfg.bytes_per_frame or DEFAULT_BYTES
+    budget = int(wanted * len(tiny)) - overhead
+
+    def log_bytes(knob: float) -> float:
+        return math.log(sum(map(len, encoder.all(knob)[0])))
+
+    knob = _seek(log_bytes, math.log(max(budget, 1)), SLOPE, -math.log(_CLOSE))
+    payloads = encoder.all(knob)[0]
+    if sum(map(len, payloads)) > budget:
+        raise rate_error(wanted, len(tiny), sum(map(len, payloads)) + overhead)
+    return payloads
+
+
+def rate_error(wanted: float, frames: int, least: int) -> RateError:
+    """The error for a rate below `least` bytes."""
+    return RateError(
+        f"{wanted:g} bytes a frame cannot be met for the texture: these {frames} frames need at least "
+        f"{least / frames:.2f}; raise the rate, the span or the frame divisor"
+    )
+
+
+def encode_for_psnr(tiny: np.ndarray, cfg: TextureConfig, span: int) -> list[bytes]:
+    """Payloads that reach cfg.psnr with few bytes; the finest step when nothing does."""
+    encoder = AheadEncoder(tiny, cfg.frame_divisor, span)
+
+    def shortfall(knob: float) -> float:
+        return -10 * math.log10(255.0**2 * tiny.size / max(encoder.all(STEPS - 1 - knob)[1], 1e-9))
+
+    # The knob runs backwards here: a finer step is what lowers the shortfall.
+    return encoder.all(STEPS - 1 - _seek(shortfall, -cfg.psnr, DECIBELS, 0.1))[0]
+
+
+def encode_at(tiny: np.ndarray, cfg: TextureConfig, span: int, knob: float) -> list[bytes]:
+    """Payloads with look-ahead at one knob."""
+    return AheadEncoder(tiny, cfg.frame_divisor, span).all(knob)[0]

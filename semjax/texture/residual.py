@@ -1,0 +1,185 @@
+"""Coding a block of quantised coefficients: every decision mixed from five adaptive models (ours).
+
+A block says how far its anti-diagonals reach (-1: nothing in it) and then the levels inside, row by row. What the
+models look at: the place in the spectrum; the levels just coded around it; the same place in the neighbouring
+blocks, in the frame coded before and in the plane coded before; how strong the *prediction* is at that frequency
+(edges that moved leave residuals where edges are); and how much of the block is left.
+
+One kernel encodes, decodes and prices (`learn` = 0: nothing is taught, for what-if questions).
+"""
+
+import numpy as np
+from numba import njit
+
+from semjax.entropy import binary as eb
+from semjax.texture.tables import INPUTS, TABLE
+
+MAX_LEVEL = 1 << 12
+LIMIT = 400
+RATE = 5
+
+_call = njit(cache=True, _nrt=False)
+
+
+@_call
+def mixed_bit(coder, buf, m, bit, s, learn):
+    """Code one bit with weight set s over the models named in the context scratch; teach all when `learn`."""
+    bits, weights, inputs, ctx = m
+    for k in range(INPUTS):
+        inputs[k] = eb.stretch(eb.bit_p(bits, ctx[k]))
+    x = eb.mix(weights, s, inputs)
+    p = eb.squash(x)
+    bit = eb.code_bit(coder, buf, bit, p)
+    if learn:
+        eb.mix_update(weights, s, inputs, p, bit, RATE)
+        for k in range(INPUTS):
+            eb.bit_update(bits, ctx[k], bit, LIMIT)
+    return bit
+
+
+@eb.leaf
+def grade(v):
+    """Coarse logarithm of a magnitude sum: 0, 1, 2, 3-4, 5-7, 8-14, more -> 0..6."""
+    if v < 3:
+        return v
+    if v < 5:
+        return np.int64(3)
+    if v < 8:
+        return np.int64(4)
+    return np.int64(5) if v < 15 else np.int64(6)
+
+
+@_call
+def _reach_contexts(q, prev, other, y0, y1, x0, x1, plane):
+    """What is around a block, graded: to the left, above, in the frame before, in the plane before."""
+    bh, bw = y1 - y0, x1 - x0
+    left, above, before, across = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    for y in range(min(4, bh)):
+        for x in range(min(4, bw)):
+            if x0 >= bw:
+                left += abs(q[y0 + y, x0 - bw + x])
+            if y0 >= bh:
+                above += abs(q[y0 - bh + y, x0 + x])
+            before += abs(prev[y0 + y, x0 + x])
+    if plane == 2:
+        for y in range(min(4, bh)):
+            for x in range(min(4, bw)):
+                across += abs(other[y0 + y, x0 + x])
+    elif plane == 1:
+        for y in range(min(4, bh)):
+            for x in range(min(4, bw)):
+                if 2 * y0 + y < other.shape[0] and 2 * x0 + x < other.shape[1]:
+                    across += abs(other[2 * y0 + y, 2 * x0 + x])
+    return min(grade(left), 3), min(grade(above), 3), min(grade(before), 4), min(grade(across), 5)
+
+
+@_call
+def code_block(
+    coder, buf, m, learn, q, prev, other, strength, energy, y0, y1, x0, x1, plane, kind, klass, small
+):
+    """Code the levels q[y0:y1, x0:x1] in place.
+
+    q, prev, other: levels int32 [h, w] of this plane, of this plane in the frame coded before, of the plane coded
+    before. strength: int64 [>=bh, >=bw], 0..7, of the prediction at each frequency; energy its summary 0..7.
+    kind: 0 intra, 1 inter; klass: frame class 0..3; small: 1 for a split block.
+    """
+    ctx = m[3]
+    bh, bw = y1 - y0, x1 - x0
+    colour = 1 if plane else 0
+    reach = -1
+    if not eb.is_decoding(coder):
+        for y in range(bh):
+            for x in range(bw):
+                if q[y0 + y, x0 + x] and y + x > reach:
+                    reach = y + x
+    left, above, before, across = _reach_contexts(q, prev, other, y0, y1, x0, x1, plane)
+    what = (kind * 2 + colour) * 2 + small  # 0..7
+    limit = bh + bw - 2
+    k = -1
+    while k < limit:
+        deep = min(k + 1, 15)
+        ctx[0] = (what * 16 + deep) * 4 + klass
+        ctx[1] = TABLE + ((what * 16 + deep) * 4 + left) * 4 + above
+        ctx[2] = 2 * TABLE + ((what * 16 + deep) * 5 + before) * 4 + min(left + above, 3)
+        ctx[3] = 3 * TABLE + ((what * 16 + deep) * 8 + energy) * 4 + klass
+        ctx[4] = 4 * TABLE + ((what * 16 + deep) * 6 + across) * 3 + plane
+        ctx[5] = 5 * TABLE + ((what * 16 + deep) * 4 + energy // 2) * 6 + across
+        if not mixed_bit(coder, buf, m, reach > k, what * 4 + min(k + 1, 3), learn):
+            break
+        k += 1
+    reach = k
+    what = kind * 2 + colour
+    count = np.int64(0)
+    for y in range(min(bh, reach + 1)):
+        for x in range(min(bw, reach - y + 1)):
+            here, far = np.int64(0), np.int64(0)
+            if x > 0:
+                here += 2 * abs(q[y0 + y, x0 + x - 1])
+            if y > 0:
+                here += 2 * abs(q[y0 + y - 1, x0 + x])
+                if x > 0:
+                    here += abs(q[y0 + y - 1, x0 + x - 1])
+            if x > 1:
+                far += abs(q[y0 + y, x0 + x - 2])
+            if y > 1:
+                far += abs(q[y0 + y - 2, x0 + x])
+            side = np.int64(0)
+            if x0 >= bw:
+                side += abs(q[y0 + y, x0 + x - bw])
+            if y0 >= bh:
+                side += abs(q[y0 + y - bh, x0 + x])
+            side = min(side, 3)
+            old = min(abs(prev[y0 + y, x0 + x]), 3)
+            cross = np.int64(0)
+            if plane == 2:
+                cross = min(abs(other[y0 + y, x0 + x]), 3)
+            elif plane == 1 and 2 * y0 + y < other.shape[0] and 2 * x0 + x < other.shape[1]:
+                cross = min(abs(other[2 * y0 + y, 2 * x0 + x]), 3)
+            diag = min(y + x, 7)
+            togo = min(reach - y - x, 5)
+            st = strength[y, x]
+            a = ((what * 2 + small) * 8 + min(y, 7)) * 8 + min(x, 7)
+            b = ((what * 7 + grade(here)) * 4 + min(far, 3)) * 8 + diag
+            c = (((what * 4 + side) * 4 + old) * 4 + cross) * 4 + min(diag, 3)
+            d = ((what * 8 + st) * 8 + diag) * 3 + min(grade(here), 2)
+            e = (((what * 6 + togo) * 4 + min(count, 3)) * 4 + klass) * 2 + small
+            f = ((what * 8 + st) * 6 + togo) * 3 + min(grade(here + side), 2)
+            q[y0 + y, x0 + x] = _code_level(
+                coder, buf, m, q[y0 + y, x0 + x], a, b, c, d, e, f, what, diag, learn
+            )
+            if q[y0 + y, x0 + x]:
+                count += 1
+
+
+@_call
+def _code_level(coder, buf, m, value, a, b, c, d, e, f, what, diag, learn):
+    """Code one signed level; a..f (each below 1024) choose its models."""
+    ctx = m[3]
+    size = abs(value)
+    k = 0
+    while k < 14:
+        slot = 4096 + (0 if k == 0 else (1024 if k == 1 else 2048))
+        if k < 3:
+            ctx[0] = slot + a
+            ctx[1] = TABLE + slot + b
+            ctx[2] = 2 * TABLE + slot + c
+            ctx[3] = 3 * TABLE + slot + d
+            ctx[4] = 4 * TABLE + slot + e
+            ctx[5] = 5 * TABLE + slot + f
+        else:
+            for j in range(INPUTS):
+                ctx[j] = j * TABLE + 7168 + what * 16 + k
+        if not mixed_bit(
+            coder, buf, m, size > k, 64 + (what * 4 + min(k, 3)) * 2 + (1 if diag == 0 else 0), learn
+        ):
+            break
+        k += 1
+    if k == 0:
+        return np.int32(0)
+    if k == 14:
+        if learn:
+            k = min(k + eb.code_golomb(coder, buf, size - 14, m[0], 7168 + 512, 0, LIMIT), MAX_LEVEL)
+        else:  # a fair guess of its price is enough, and code_golomb would teach its models
+            eb.code_raw(coder, buf, 0, 6)
+            k = size
+    return np.int32(-k if eb.code_raw(coder, buf, value < 0, 1) else k)
