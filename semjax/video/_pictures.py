@@ -1,6 +1,7 @@
 """Still pictures as clips: folders of numbered files, and animations that FFmpeg does not read."""
 
 import contextlib
+import logging
 import os
 import pathlib
 import re
@@ -11,6 +12,8 @@ import numpy as np
 from PIL import Image
 
 from semjax.errors import InputError
+
+log = logging.getLogger("semjax")
 
 SUFFIXES = frozenset(
     [
@@ -167,9 +170,19 @@ class AnimationSource:
             self.count = getattr(picture, "n_frames", 1)
             self.width, self.height = shown_size(picture)
             self._turn = orientation(picture)
-        durations = [d for _, d in self._decode()] if self.count > 1 else []
-        total = sum(durations)
-        self.variable_rate = bool(durations) and max(durations) - min(durations) > 1
+        durations = []
+        try:
+            for _, duration in self._decode():
+                durations.append(duration)
+        except InputError as error:
+            if not durations:
+                raise
+            log.warning(
+                "%s: only %d of %d frames can be decoded (%s)", path, len(durations), self.count, error
+            )
+            self.count = len(durations)
+        total = sum(durations) if self.count > 1 else 0
+        self.variable_rate = max(durations) - min(durations) > 1
         self.fps = self.count * 1000 / total if total else DEFAULT_FPS  # 0: a clip that names no durations
 
     def _decode(self) -> Iterator[tuple[Image.Image, Fraction]]:

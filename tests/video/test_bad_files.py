@@ -106,6 +106,18 @@ def test_the_beginning_of_a_file_gives_the_beginning_of_the_clip(tmp_path, caplo
     one_sentence(tmp_path / "c.mp4", saying="cannot be read|No frame|is damaged")
 
 
+def test_the_beginning_of_an_animation(tmp_path, caplog):
+    video = moving_picture(10, 48, 64)
+    write_video(tmp_path / "a.apng", video, 24)
+    data = (tmp_path / "a.apng").read_bytes()
+    (tmp_path / "b.apng").write_bytes(data[: len(data) // 2])
+    with caplog.at_level(logging.WARNING, "semjax"):
+        back = read_video(tmp_path / "b.apng")
+    assert 2 <= len(back) <= 6
+    assert np.array_equal(back, video[: len(back)])
+    assert f"only {len(back)} of 10" in caplog.text
+
+
 def test_a_hole_in_the_middle_keeps_the_count(tmp_path, caplog):
     video = moving_picture(48, 48, 64)
     path = encode(tmp_path / "a.mp4", video, options={"crf": "10", "g": "8", "bf": "0"})
