@@ -105,7 +105,22 @@ def encode_for_bytes(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: 
     payloads = encoder.all(knob)[0]
     if sum(map(len, payloads)) > budget:
         raise rate_error(wanted, len(tiny), sum(map(len, payloads)) + overhead)
-    return payloads
+    return _spend_rest(encoder, payloads, knob, budget)
+
+
+def _spend_rest(encoder: AheadEncoder, payloads: list[bytes], knob: float, budget: int) -> list[bytes]:
+    """Give what is left of the budget to single units, as long as much is left and a finer knob fits."""
+    out, left = list(payloads), budget - sum(map(len, payloads))
+    for u in range(len(out)):
+        for less in (1.0, 0.5, 0.25):
+            if left <= (1 - _CLOSE) * budget:
+                return out
+            finer = encoder.unit(u, max(knob - less * len(out), 0.0))[0]
+            if len(out[u]) < len(finer) <= len(out[u]) + left:
+                left -= len(finer) - len(out[u])
+                out[u] = finer
+                break
+    return out
 
 
 def rate_error(wanted: float, frames: int, least: int) -> RateError:
