@@ -1,6 +1,10 @@
 """entropy: symbols <-> bits.
 
     encode_text, decode_text    one or two sentences <-> bytes
+    quantise                    weights -> integer tables
+    rans           rANS in JAX: whole messages, or a stack (last in, first out)
+    rans_host      the same bytes from NumPy arrays on the host
+    tables         integer frequency tables
     binary         range coder, adaptive bit models, mixing (numba; what the layers' kernels are made of)
 
 Loaded on first use, so that importing this package costs nothing.
@@ -11,8 +15,9 @@ import importlib
 _NAMES = {
     "encode_text": "semjax.entropy.text",
     "decode_text": "semjax.entropy.text",
+    "quantise": "semjax.entropy.tables",
 }
-_MODULES = ("binary", "logistic")
+_MODULES = ("binary", "logistic", "rans", "rans_host", "tables", "text")
 
 __all__ = [*_NAMES, *_MODULES]
 
