@@ -29,10 +29,10 @@ class Analysis:
     cuts: tuple[int, ...]
     captions: tuple[Caption, ...]
 
-    def labels(self) -> Iterator[np.ndarray]:
-        """The label maps again, uint8 [n, H, W] with n = `period` (less at the end)."""
+    def labels(self, chunks: Sequence[int] | None = None) -> Iterator[np.ndarray]:
+        """The label maps again (all, or of the chunks named), uint8 [n, H, W] with n = `period` or less."""
         size = self.info.height * self.info.width
-        for chunk in self.label_chunks:
+        for chunk in self.label_chunks if chunks is None else [self.label_chunks[i] for i in chunks]:
             flat = np.frombuffer(zlib.decompress(chunk), np.uint8)
             yield flat.reshape(len(flat) // size, self.info.height, self.info.width)
 

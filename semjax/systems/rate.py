@@ -48,6 +48,7 @@ class Coder:
     def __init__(self, analysis: Analysis, system: str, pictures: Callable[[Sequence[int]], Iterable]):
         self.analysis, self.system, self.pictures = analysis, system, pictures
         self.contour = functools.lru_cache(maxsize=32)(self._contour)
+        self.sample = functools.lru_cache(maxsize=32)(self._sample)
         self.texture = functools.lru_cache(maxsize=8)(self._texture)
         self.stills = functools.lru_cache(maxsize=8)(self._stills)
         self.tiny = functools.lru_cache(maxsize=2)(self._tiny)
@@ -55,6 +56,20 @@ class Coder:
     def _contour(self, tolerance: float) -> dict[int, bytes]:
         cfg = contours.ContourConfig(tolerance=tolerance, period=self.analysis.period)
         return dict(enumerate(contours.encode_units(self.analysis.labels(), cfg)))
+
+    def contour_estimate(self, tolerance: float) -> float:
+        """About how many bytes the contours take at a tolerance, from at most two units."""
+        if len(self.analysis.label_chunks) <= 2:
+            return sum(map(len, self.contour(tolerance).values()))
+        return self.sample(tolerance)
+
+    def _sample(self, tolerance: float) -> float:
+        chunks = self.analysis.label_chunks
+        picked = [0, len(chunks) // 2]
+        cfg = contours.ContourConfig(tolerance=tolerance, period=self.analysis.period)
+        units = contours.encode_units(self.analysis.labels(picked), cfg)
+        frames = self.analysis.period * len(picked)
+        return sum(map(len, units)) * self.analysis.info.frames / frames
 
     def _tiny(self, width: int) -> np.ndarray:
         have = self.analysis.tiny
@@ -121,20 +136,20 @@ def fit(coder: Coder, bitrate: float | None, tolerance: float | None, width: int
     """
     info = coder.analysis.info
     per_byte = 8 / info.seconds
-    least = coder.stream(_least_plan(coder, tolerance, width))
-    least_bytes = len(pack(least))
+    budget = int((bitrate or DEFAULT_BITRATE) / per_byte)
     if bitrate is None:
-        budget = max(int(DEFAULT_BITRATE / per_byte), DEFAULT_FLOOR, least_bytes)
-    else:
-        budget = int(bitrate / per_byte)
-        if budget < least_bytes:
-            if least_bytes <= budget * (1 + SLACK):
-                return least
+        budget = max(budget, DEFAULT_FLOOR)
+    stream = _fill(coder, budget, tolerance, width)
+    if stream is None:
+        least = coder.stream(_least_plan(coder, tolerance, width))
+        size = len(pack(least))
+        if bitrate is not None and size > budget * (1 + SLACK):
             raise RateError(
                 f"{bitrate:g} bit/s is too little for this clip: the least possible is "
-                f"{np.ceil(least_bytes * per_byte):g} bit/s"
+                f"{np.ceil(size * per_byte):g} bit/s"
             )
-    stream, size = _fill(coder, budget, tolerance, width, least)
+        return least
+    size = len(pack(stream))
     if bitrate is not None and size < budget * (1 - SLACK):
         raise RateError(
             f"{bitrate:g} bit/s is more than this clip can use: the most possible is {size * per_byte:.0f} bit/s"
@@ -167,17 +182,16 @@ def _choose_width(coder: Coder, budget: int, width: int | None) -> int:
 
 
 def _finest_within(coder: Coder, tolerances: list[float], limit: int) -> float:
-    """The finest tolerance whose contours take at most `limit` bytes; the coarsest if none does."""
+    """The finest tolerance whose contours take about `limit` bytes at most; the coarsest if none does."""
     low, high = 0, len(tolerances) - 1
     while low < high:
         mid = (low + high + 1) // 2
-        size = sum(map(len, coder.contour(tolerances[mid]).values()))
-        low, high = (mid, high) if size <= limit else (low, mid - 1)
+        low, high = (mid, high) if coder.contour_estimate(tolerances[mid]) <= limit else (low, mid - 1)
     return tolerances[low]
 
 
-def _fill(coder: Coder, budget: int, tolerance, width, least: Stream) -> tuple[Stream, int]:
-    """Spend `budget` bytes as fully as the layers allow; returns the stream and its size."""
+def _fill(coder: Coder, budget: int, tolerance, width) -> Stream | None:
+    """Spend `budget` bytes as fully as the layers allow; None when even the least is more."""
     info = coder.analysis.info
     captions = caption_units(coder.analysis.captions, info, 4 * coder.analysis.period)
     caption = sum(map(len, captions.values())) <= CAPTION_SHARE * budget
@@ -185,8 +199,7 @@ def _fill(coder: Coder, budget: int, tolerance, width, least: Stream) -> tuple[S
     width = _choose_width(coder, budget, width)
     plan = Plan(_finest_within(coder, tolerances, int(CONTOUR_SHARE * budget)), width, 0.0, 0, 0, caption)
     plan = _with_keyframes(coder, plan, int(KEYFRAME_SHARE * budget))
-    best, best_size = least, len(pack(least))
-    share = KEYFRAME_SHARE
+    best, best_size, share = None, 0, KEYFRAME_SHARE
     for _ in range(ROUNDS):
         stream, size, spare = _fill_texture(coder, plan, budget)
         if best_size < size <= budget:
@@ -201,7 +214,7 @@ def _fill(coder: Coder, budget: int, tolerance, width, least: Stream) -> tuple[S
         if changed == plan:
             break
         plan = changed
-    return best, best_size
+    return best
 
 
 def _fill_texture(coder: Coder, plan: Plan, budget: int) -> tuple[Stream, int, int]:
