@@ -5,6 +5,8 @@
     rans           rANS in JAX: whole messages, or a stack (last in, first out)
     rans_host      the same bytes from NumPy arrays on the host
     tables         integer frequency tables
+    priors         learned priors for training: bits as a differentiable function
+    prior_tables   the same as integer tables, and how to code with them
     binary         range coder, adaptive bit models, mixing (numba; what the layers' kernels are made of)
 
 Loaded on first use, so that importing this package costs nothing.
@@ -17,7 +19,7 @@ _NAMES = {
     "decode_text": "semjax.entropy.text",
     "quantise": "semjax.entropy.tables",
 }
-_MODULES = ("binary", "logistic", "rans", "rans_host", "tables", "text")
+_MODULES = ("binary", "logistic", "prior_tables", "priors", "rans", "rans_host", "tables", "text")
 
 __all__ = [*_NAMES, *_MODULES]
 

@@ -7,6 +7,7 @@ Source: Duda 2013 (arXiv:1311.2540), range variant; byte-wise renormalisation; e
 import numpy as np
 from numba import njit
 
+from semjax._varint import read_varint, write_varint
 from semjax.entropy.binary import leaf
 from semjax.entropy.tables import PRECISION, check_rows
 from semjax.errors import InputError, StreamError
@@ -273,38 +274,19 @@ def decode(
 
 
 def join_lanes(parts: list[bytes]) -> bytes:
-    """Join lane payloads: the length of each but the last as a base-128 number, low digit first, then the
-    lanes."""
-    head = bytearray()
-    for part in parts[:-1]:
-        size = len(part)
-        while size >= 128:
-            head.append(size & 127 | 128)
-            size >>= 7
-        head.append(size)
-    return bytes(head) + b"".join(parts)
+    """Join lane payloads: the length of each but the last as a varint, then the lanes."""
+    return b"".join([write_varint(len(part)) for part in parts[:-1]] + parts)
 
 
 def split_lanes(payload: bytes, lanes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return where each lane starts and ends in a joined payload (int64 [lanes] each); StreamError if it
-    cannot be."""
+    """Return where each lane starts and ends (int64 [lanes] each); StreamError if that cannot be."""
     at, sizes = 0, []
     for _ in range(lanes - 1):
-        size = shift = 0
-        while True:
-            if at >= len(payload) or shift > 28:
-                raise StreamError(
-                    f"payload of {len(payload)} bytes is damaged: no {lanes} lane lengths in it."
-                )
-            size |= (payload[at] & 127) << shift
-            shift += 7
-            at += 1
-            if payload[at - 1] < 128:
-                break
+        size, at = read_varint(payload, at, len(payload), "a rANS payload's list of lane lengths")
         sizes.append(size)
     start = at + np.cumsum([0, *sizes], dtype=np.int64)
     if start[-1] > len(payload):
         raise StreamError(
-            f"payload of {len(payload)} bytes is damaged: its {lanes} lanes need {int(start[-1])}."
+            f"rANS payload of {len(payload)} bytes is damaged: its lanes need {int(start[-1])}."
         )
     return start, np.append(start[1:], len(payload))
