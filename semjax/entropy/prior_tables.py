@@ -129,11 +129,7 @@ def decode_values(payload: bytes, count: int, tables: PriorTables, row, offset=0
     Raises StreamError if the numbers of escaped values do not fit the payload.
     """
     row = np.broadcast_to(np.asarray(row, np.int64), (count,))
-    escapes, at = rans_host.read_number(payload, 0)
-    if escapes > min(count, len(payload)):
-        raise StreamError(
-            f"payload of {len(payload)} bytes is damaged: {escapes} escapes for {count} values."
-        )
+    escapes, at = read_varint(payload, 0, min(count, len(payload)), _HEAD)
     beyond = np.zeros(escapes, np.int64)
     for k in range(escapes):
         beyond[k], at = read_varint(payload, at, 2 * _MOST, _HEAD)
