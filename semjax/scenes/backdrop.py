@@ -24,7 +24,7 @@ _SKY = np.stack([
     [rgb("7fb6e6"), rgb("ffe3cf"), rgb("fff3ea"), rgb("c9b8cf"), rgb("ffd9a8")],
     [rgb("4f7fb8"), rgb("ffc978"), rgb("ffdca6"), rgb("b98a8f"), rgb("ffb04a")],
     [rgb("33366f"), rgb("f58a63"), rgb("f7a58f"), rgb("6a4f86"), rgb("ff8a5c")],
-    [rgb("0b1437"), rgb("2b3f74"), rgb("46558a"), rgb("1a2450"), rgb("9fb4e8")],
+    [rgb("101c4a"), rgb("3d5490"), rgb("5a6aa2"), rgb("243063"), rgb("a8bcec")],
     [rgb("93a9bb"), rgb("dfe6ea"), rgb("f3f5f6"), rgb("b3c0ca"), rgb("f6f1e6")],
 ])  # fmt: skip
 
@@ -219,7 +219,7 @@ def caustics(x, z, time, seed, px):
     wx = x + 0.3 * jnp.sin(z * 1.7 + time * 0.9)
     wz = z + 0.3 * jnp.sin(x * 1.3 - time * 0.7)
     near, _, second = cells(wx * 1.3 + time * 0.12, wz * 1.3, seed, jitter=0.9)
-    return smoothstep(0.22 + px, 0.0, second - near) / (1 + (px * 2) ** 2)
+    return (smoothstep(0.34 + px, 0.0, second - near) ** 1.5) / (1 + (px * 2) ** 2)
 
 
 def _grass(view, scene, x, z, px, pz):
@@ -275,6 +275,10 @@ def _water(view, scene, x, z, px, pz, deep, shallow):
     sx = (scene.mood[2] - 0.5) * 1.4
     path = jnp.exp(-(((view.u - sx) / (0.06 - 0.22 * view.v)) ** 2))
     glint = smoothstep(0.18, 0.5, tilt) * path
+    # A city's windows draw wavering streaks on the water before it.
+    streak = fbm(view.u * 26 + 0.5 * tilt, 0.6 * view.v + 0.05 * view.time, scene.seed + 3, view.pixel * 20, octaves=2)
+    lamps = smoothstep(0.12, 0.5, streak + 0.25 * tilt) * grazing * (scene.theme == THEMES.index("harbour"))
+    colour = colour + (lamps * jnp.array([0.1, 0.2, 0.35, 0.75, 0.9, 0.1])[scene.hour])[..., None] * rgb("ffc463")
     return colour + glow * (0.9 * glint * (scene.hour != 5))[..., None] + bright * (0.2 * smoothstep(0.45, 0.7, tilt))[..., None]
 
 
@@ -320,11 +324,11 @@ def _snow(view, scene, x, z, px, pz):
 
 
 def _seabed(view, scene, x, z, px, pz):
-    sand = _sand(view, scene, x, z, px, pz) * rgb("a8d8cf")
-    web = caustics(x, z, view.time, scene.seed + 5, pz * 1.3)
+    sand = _sand(view, scene, x, z, px, pz) * rgb("c4e6e0")
+    web = caustics(x * 1.6, z * 1.6, view.time, scene.seed + 5, pz * 2.0)
     haze = jnp.clip((z - 3) / 16, 0, 1) ** 0.7
     water = mix(rgb("2f9fb8"), scene.bg[1], 0.15)
-    return mix(sand * (0.5 + 0.75 * web)[..., None], water * 0.5, haze[..., None])
+    return mix(sand * (0.48 + 0.5 * web)[..., None], water * 0.6, haze[..., None])
 
 
 def _lake(view, scene, x, z, px, pz):
@@ -379,7 +383,7 @@ def paint(view: View, scene, themes):
 
 def _daylight(hour):
     """How the hour tints what the ground reflects."""
-    tint = np.stack([rgb("ffffff"), rgb("ffeedd"), rgb("ffd8a4"), rgb("b98aa0"), rgb("4a5c96"), rgb("dfe6ea")])
+    tint = np.stack([rgb("ffffff"), rgb("ffeedd"), rgb("ffd8a4"), rgb("c79ab0"), rgb("8494cc"), rgb("dfe6ea")])
     return jnp.asarray(tint)[hour]
 
 

@@ -5,16 +5,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from semjax.scenes import nature, things, toys
+from semjax.scenes import characters, nature, things, toys
 from semjax.scenes.colour import rgb
 from semjax.scenes.state import THEMES
 
 MOTIONS = (
     "rest", "roll", "bounce", "float", "swim", "fly", "drive", "swing", "sway", "fall", "sail", "turn",
-    "pulse", "flutter",
+    "pulse", "flutter", "walk", "whirl",
 )  # fmt: skip
 ROLES = ("stay", "enter", "leave")
-MOBILE = frozenset({"roll", "bounce", "float", "swim", "fly", "drive", "sail", "flutter"})  # may enter or leave
+MOBILE = frozenset({"roll", "bounce", "float", "swim", "fly", "drive", "sail", "flutter", "walk"})  # may enter or leave
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ _WARM = ("e0322b 8f1710 ffd27a ffd27a", "f08a24 a84a10 fff0b0 ffd27a", "e8467c 8
 _CAPS = ("c8201c e05a2a f6e7c6 fff8e7", "b5652a d08a4a f3dfb8 fff3dc", "d9622b f2a04a fbe8c8 fff6e2")
 
 FAMILIES = (
-    Family("nothing", toys.duck, 0.1),
+    Family("nothing", toys.ball, 0.1),
     Family("ball", toys.ball, 0.13, 1.0, ("roll", "bounce", "bounce"), reach=1.0),
     Family("box", toys.dice, 0.14, 0.85, ("turn",), reach=1.08, rigid=False),
     Family("car", toys.car, 0.17, 0.8, ("drive",), reach=1.05, rigid=False),
@@ -72,26 +72,29 @@ FAMILIES = (
     Family("airship", things.airship, 0.2, 1.05, (), ("float",), halo=0.03, reach=1.1, rigid=False),
     Family("lantern", things.lantern, 0.12, 1.15, (), ("float", "swing"), halo=0.3, colours=_WARM, reach=1.2, rigid=False),
     Family("kite", things.kite, 0.14, 2.0, (), ("fly",), reach=2.1, rigid=False),
+    Family("animal", characters.critter, 0.17, 0.92, ("walk",), reach=1.1, rigid=False),
+    Family("snowman", characters.snowman, 0.2, 1.0, ("rest",), reach=1.1, rigid=False),
+    Family("pinwheel", characters.pinwheel, 0.17, 1.0, ("whirl",), reach=1.1, rigid=False),
     Family("mushroom", things.mushroom, 0.13, 1.0, ("rest",), colours=_CAPS, reach=1.1),
 )  # fmt: skip
 NAMES = tuple(f.name for f in FAMILIES)
 
 # How often a family occurs in a theme; on the ground (or water) and in the air.
 _GROUND = {
-    "meadow": {"ball": 3, "flower": 3, "mushroom": 2, "box": 0.5, "car": 1},
-    "beach": {"ball": 4, "starfish": 2, "duck": 1.5, "car": 0.5},
+    "meadow": {"ball": 3, "flower": 2.5, "animal": 4, "mushroom": 1, "car": 1},
+    "beach": {"ball": 4, "starfish": 2, "duck": 1.5, "pinwheel": 2},
     "lake": {"boat": 4, "duck": 3},
-    "snow": {"ball": 3, "box": 2, "car": 2},
+    "snow": {"ball": 2, "snowman": 4, "car": 2, "animal": 1, "box": 1},
     "sky": {},
     "harbour": {"boat": 3, "duck": 0.7},
-    "table": {"fruit": 4, "pottery": 3, "box": 2, "ball": 2, "duck": 0.7},
+    "table": {"fruit": 4, "pottery": 3, "box": 2, "ball": 2},
     "playroom": {"car": 3, "ball": 3, "box": 3, "duck": 1.5, "pottery": 0.7},
-    "patio": {"pottery": 3, "ball": 2, "flower": 2, "box": 0.7, "fruit": 1},
+    "patio": {"pottery": 3, "ball": 2, "flower": 2, "pinwheel": 1.5, "animal": 1},
     "reef": {"starfish": 2},
-    "garden": {"flower": 4, "mushroom": 2, "ball": 1, "fruit": 0.7},
+    "garden": {"flower": 4, "mushroom": 2, "pinwheel": 2, "ball": 1},
 }
 _AIR = {
-    "meadow": {"kite": 2, "balloon": 2, "bird": 2, "butterfly": 1.5, "airship": 1, "leaf": 0.7},
+    "meadow": {"kite": 2, "balloon": 2, "bird": 2, "butterfly": 1.5, "airship": 1},
     "beach": {"kite": 2, "bird": 2, "balloon": 1},
     "lake": {"bird": 2, "airship": 1.5, "leaf": 1},
     "snow": {"bird": 2, "balloon": 2, "lantern": 0.7},
@@ -99,21 +102,15 @@ _AIR = {
     "harbour": {"lantern": 4, "airship": 1},
     "table": {"butterfly": 1, "leaf": 0.7},
     "playroom": {"balloon": 3, "lantern": 0.6},
-    "patio": {"butterfly": 2, "lantern": 1, "leaf": 1.5},
+    "patio": {"butterfly": 2, "leaf": 1.5},
     "reef": {"fish": 6, "jellyfish": 2.5},
     "garden": {"butterfly": 3, "leaf": 1.5, "bird": 0.7},
 }
 
 
-def possible(themes) -> list[int]:
-    """Numbers of the families that may occur in these themes."""
-    rows = [THEMES.index(t) for t in themes]
-    return [k for k in range(len(NAMES)) if GROUND[rows, k].any() or AIR[rows, k].any()]
-
-
 # The share of objects that are in the air.
 _ALOFT = {
-    "meadow": 0.45, "beach": 0.45, "lake": 0.35, "snow": 0.4, "sky": 1.0, "harbour": 0.6, "table": 0.1,
+    "meadow": 0.42, "beach": 0.45, "lake": 0.35, "snow": 0.4, "sky": 1.0, "harbour": 0.6, "table": 0.1,
     "playroom": 0.22, "patio": 0.3, "reef": 0.82, "garden": 0.4,
 }  # fmt: skip
 
@@ -148,3 +145,9 @@ NATURAL_COLOURS = np.array(
     ]
 )  # [families, rows, 4, 3]
 CAN_MOVE = np.array([m in MOBILE for m in MOTIONS])
+
+
+def possible(themes) -> list[int]:
+    """Numbers of the families that may occur in these themes."""
+    rows = [THEMES.index(t) for t in themes]
+    return [k for k in range(len(NAMES)) if GROUND[rows, k].any() or AIR[rows, k].any()]

@@ -1,6 +1,7 @@
 """Living things: fish, birds, butterflies, jellyfish, leaves, flowers, starfish."""
 
 import jax.numpy as jnp
+import numpy as np
 
 from semjax.scenes.colour import rgb
 from semjax.scenes.look import Canvas, Look, Params
@@ -40,10 +41,8 @@ def fish(x, y, px, o: Params) -> Look:
     body = (jnp.abs(y) - half) * 0.75 + jnp.maximum(jnp.abs(x - 0.08) - 0.86, 0)
     scale, _, _ = cells(x * 9, y * 9, o.seed, jitter=0.0)
     round_ = tall * jnp.sqrt(jnp.maximum(1 - (y / half) ** 2, 0) + 1e-4) * half / tall
-    pale = smoothstep(0.1, -0.8, y / half)[..., None] * 0.55
     art.add(body, o.col[0], round_ + 0.025 * scale, gloss=0.65, paint=0.92)
     art.mark(inside(body, px) * smoothstep(-0.15, -0.75, y / half) * 0.6, _WHITE * 0.9, gloss=0.6)
-    del pale
     head = smoothstep(0.42, 0.47, x + 0.5 * y * y) * inside(body, px)
     art.mark(head, mix(o.col[0], o.col[2], 0.35), gloss=0.6)
     gill = jnp.abs(circle(x - 0.18, y, 0.3)) + jnp.maximum(0.2 - x, 0)
@@ -61,9 +60,8 @@ def bird(x, y, px, o: Params) -> Look:
     """A bird in flight facing right; wings beat with `phase`."""
     art = Canvas(x, px)
     beat = jnp.sin(o.phase)
-    lift = 0.42 + 0.5 * beat
-    far = convex(x, y, (-0.12, 0.02), (0.3, 0.05), (0.28, 0.5 * lift + 0.1), (-0.28, 0.95 * lift)) - 0.05
-    art.add(jnp.where(lift > 0.05, far, 9.0), o.col[0] * 0.55, 0.02, gloss=0.1)
+    far = capsule(x, y, 0.2, 0.05, 0.28 - 0.55 * jnp.cos(beat), 0.05 + 0.85 * jnp.sin(0.2 + beat), 0.14, 0.05)
+    art.add(far, o.col[0] * 0.55, 0.02, gloss=0.1)
     tail = convex(x, y, (-0.45, 0.08), (-1.02, 0.18), (-0.98, -0.02), (-0.9, -0.12), (-0.45, -0.08)) - 0.02
     feather = 0.5 + 0.5 * jnp.sin(jnp.arctan2(y, x + 0.2) * 40)
     art.add(tail, mix(o.col[1], o.col[1] * 0.6, (0.6 * feather)[..., None]), 0.05)
@@ -73,15 +71,17 @@ def bird(x, y, px, o: Params) -> Look:
     art.add(bill - 0.012, rgb("f2a03a"), 0.1, gloss=0.4)
     art.add(body, o.col[0], dome(body, 0.22), gloss=0.12)
     art.mark(inside(body, px) * smoothstep(0.0, -0.14, y + 0.05 * x), mix(o.col[3], _WHITE, 0.6), gloss=0.1)
-    # The near wing: shoulder, elbow and tip swing about the body.
-    tip = (-0.42, 0.06 + 0.98 * beat)
-    elbow = (-0.1, 0.08 + 0.55 * beat)
-    wing = join(
-        capsule(x, y, 0.1, 0.06, *elbow, 0.19, 0.16), capsule(x, y, *elbow, *tip, 0.16, 0.03), 0.1
-    )
-    quill = 0.5 + 0.5 * jnp.sin((x * 1.2 + 0.5 * y * beat) * 34)
-    shade = mix(o.col[0], o.col[1], smoothstep(0.25, 0.7, jnp.abs(y - 0.05))[..., None])
-    art.add(wing, shade * (1 - 0.22 * quill)[..., None], 0.22 + dome(wing, 0.1), gloss=0.15)
+    # The near wing: four feathers that fan out from the shoulder and swing about it.
+    k = np.arange(4, dtype=np.float32)[:, None, None]
+    lean = 0.35 + 1.15 * beat - 0.17 * k
+    wide, tall = (1.0 - 0.15 * k) * jnp.cos(lean), (1.0 - 0.15 * k) * jnp.sin(lean)
+    feathers = capsule(x[None], y[None], 0.16 - 0.07 * k, 0.07, 0.16 - wide, 0.07 + 0.9 * tall, 0.13, 0.05)
+    wing = jnp.min(feathers, 0)
+    far_out = jnp.hypot(x - 0.1, y - 0.07)
+    crease = jnp.min(jnp.where(feathers <= wing, 9.0, feathers), 0) - wing
+    hue = mix(o.col[0], o.col[1], smoothstep(0.35, 0.8, far_out)[..., None])
+    hue = hue * (1 - 0.3 * smoothstep(0.05, 0.0, crease) * smoothstep(0.2, 0.5, far_out))[..., None]
+    art.add(wing, hue, 0.24 + dome(wing, 0.08), gloss=0.15)
     _eye(art, x - 0.61, y - 0.15, 0.055)
     return art.done()
 
@@ -120,16 +120,17 @@ def jellyfish(x, y, px, o: Params) -> Look:
     pulse = jnp.sin(o.phase)
     wide, tall = 0.78 + 0.1 * pulse, 0.74 - 0.08 * pulse
     down = jnp.clip(-(y + 0.02), 0, 2)
-    for k, cx in enumerate((-0.62, -0.36, -0.12, 0.14, 0.38, 0.6)):
-        sway = 0.09 * jnp.sin(down * 4.6 - o.phase + k * 1.3) * smoothstep(0, 0.6, down)
-        reach = 0.95 + 0.3 * jnp.sin(k * 2.4 + 1.0)
-        strand = jnp.abs(x - cx * wide * (1 - 0.2 * down) - sway) - 0.028 * (1.15 - down / 1.4)
-        strand = jnp.maximum(strand, jnp.maximum(y + 0.05, -y - reach))
-        art.add(strand, mix(o.col[1], _WHITE, 0.3), 0.05, glow=0.45, alpha=0.62)
-    for k, cx in enumerate((-0.2, 0.02, 0.22)):
-        frill = jnp.abs(x - cx - 0.1 * jnp.sin(down * 6 - o.phase + k)) - 0.09 * (1 + 0.4 * jnp.sin(down * 22 + k))
-        frill = jnp.maximum(frill, jnp.maximum(y + 0.05, -y - 0.75 - 0.1 * k))
-        art.add(frill, mix(o.col[2], _WHITE, 0.45), 0.1, glow=0.4, alpha=0.7)
+    k = np.arange(6, dtype=np.float32)[:, None, None]
+    cx = np.array([-0.62, -0.36, -0.12, 0.14, 0.38, 0.6], np.float32)[:, None, None]
+    sway = 0.09 * jnp.sin(down * 4.6 - o.phase + k * 1.3) * smoothstep(0, 0.6, down)
+    strand = jnp.abs(x - cx * wide * (1 - 0.2 * down) - sway) - 0.028 * (1.15 - down / 1.4)
+    strand = jnp.min(jnp.maximum(strand, -y - 0.95 - 0.3 * np.sin(k * 2.4 + 1.0)), 0)
+    art.add(jnp.maximum(strand, y + 0.05), mix(o.col[1], _WHITE, 0.3), 0.05, glow=0.45, alpha=0.62)
+    k, cx = k[:3], np.array([-0.24, 0.0, 0.24], np.float32)[:, None, None]
+    frill = jnp.abs(x - cx - 0.07 * jnp.sin(down * 5 - o.phase + k)) - 0.075 * (1.1 - down)
+    frill = frill - 0.02 * jnp.sin(down * 26 + 2 * k)
+    frill = jnp.min(jnp.maximum(frill, -y - 0.8 - 0.1 * k), 0)
+    art.add(jnp.maximum(frill, y + 0.05), mix(o.col[2], _WHITE, 0.45), 0.1, glow=0.4, alpha=0.7)
     scallop = 0.05 * jnp.abs(jnp.sin(x / wide * 9))
     bell = jnp.maximum(ellipse(x, y + 0.02, wide, tall), -(y + 0.12 - scallop + 0.1 * (x / wide) ** 2))
     rib = 0.5 + 0.5 * jnp.cos(jnp.arcsin(jnp.clip(x / (wide + 0.02), -1, 1)) * 11)
@@ -153,10 +154,10 @@ def leaf(x, y, px, o: Params) -> Look:
     lens = (jnp.abs(y) - half) * 0.7 + jnp.maximum(jnp.abs(x - 0.025) - 0.875, 0)
     r, theta = jnp.hypot(x + 0.1, y), jnp.arctan2(y, x + 0.1)
     points = 0.55 + 0.36 * jnp.abs(jnp.cos(theta * 2.5)) ** 1.5 + 0.08 * jnp.abs(jnp.sin(theta * 12.5))
-    maple = (r - points * (0.62 + 0.38 * smoothstep(-1.0, 0.4, jnp.cos(theta)))) * 0.7
+    maple = (r - points * (0.72 + 0.28 * smoothstep(-1.0, 0.4, jnp.cos(theta)))) * 0.7
     star = o.shape[0] > 0.7
     blade = jnp.where(star, maple, lens)
-    stem = capsule(x, y, -1.15, -0.1, -0.7, 0.0, 0.025, 0.03)
+    stem = capsule(x, y, -1.15, -0.1, -0.4, 0.0, 0.025, 0.03)
     art.add(stem, rgb("6b4a24"), 0.05)
     cloud = fbm(x * 2.4, y * 2.4, o.seed, px * 2.4)
     hue = mix(o.col[0], o.col[1], (smoothstep(-0.5, 0.6, cloud + 0.4 * x))[..., None])

@@ -142,7 +142,7 @@ def _object_step(scene, view, t, light, cfg):
         coat = material(things.material, art.u, art.v, px, things.col, things.freq, things.seed)
         colour = mix(art.rgb, coat, art.paint[..., None])
         lit = _shade(colour, art, px, light, wet, (x, y), view.time, scene.seed)
-        fog = 1 - jnp.exp(-jnp.maximum(one.z - 3, 0) * jnp.where(wet > 0, 0.085, jnp.where(outdoors, 0.012, 0.0)))
+        fog = 1 - jnp.exp(-jnp.maximum(one.z - 3, 0) * jnp.where(wet > 0, 0.06, jnp.where(outdoors, 0.012, 0.0)))
         lit = mix(lit, fog_colour, fog)
         exists = family > 0
         # Cast: reflection over water, soft shadow elsewhere, softer the farther it falls.

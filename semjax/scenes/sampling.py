@@ -27,9 +27,9 @@ _HOURS = {
 _HOUR = np.array([_HOURS.get(t, (4, 2, 2.5, 1.3, 0.5, 0.6)) for t in THEMES], np.float32)
 # Sunlight, skylight and bounced light at each hour.
 _SUN = np.stack([rgb("fff6e6") * 1.75, rgb("ffe4c4") * 1.6, rgb("ffc27a") * 1.75, rgb("ff9f7a") * 1.0,
-                 rgb("9fb4ff") * 0.5, rgb("f2f5f8") * 0.9])  # fmt: skip
+                 rgb("b4c4ff") * 1.0, rgb("f2f5f8") * 0.9])  # fmt: skip
 _AMBIENT = np.stack([rgb("bcd8f5") * 0.75, rgb("d9cfe8") * 0.7, rgb("c9b6d0") * 0.6, rgb("8d7fc0") * 0.6,
-                     rgb("3f4f96") * 0.6, rgb("dbe3ea") * 0.95])  # fmt: skip
+                     rgb("6f80c4") * 0.75, rgb("dbe3ea") * 0.95])  # fmt: skip
 # Main colours a backdrop may take: four a row (ground or far land, wall, second, accent).
 _DECOR = {
     "meadow": ("4f8f2f 88b04b d9c04a f2668b", "5d9c35 7fae45 e9d24f 8a5fd0", "7a9a2e a8b545 f1cf4a e2574c"),
@@ -198,7 +198,9 @@ def _places(dice, things: Things, aloft, cam: Camera, theme, cfg: SceneConfig):
     z = jnp.where(aloft, z_air, z_ground) + 0.013 * jnp.arange(n)
     size = jnp.asarray(fam.SIZE)[things.family] * dice(0.9, 1.35, (n,))
     size = size * jnp.clip(5.5 / z, 0.35, 1.5) ** 0.5 * (1.25 if n <= 3 else 1.0)
-    low = jnp.where(theme == THEMES.index("reef"), -0.22, jnp.maximum(horizon + 0.05, -0.3))
+    # In the air: clear of the horizon by a part of what hangs below it, and below the upper edge.
+    hang = 0.5 * jnp.asarray(fam.FOOT)[things.family] * size
+    low = jnp.where(theme == THEMES.index("reef"), -0.22, jnp.maximum(horizon + 0.03 + hang, -0.3))
     top = jnp.maximum(0.46 - size, low + 0.05)
     return u, mix(low, top, dice(shape=(n,))), z, size
 
@@ -262,6 +264,7 @@ def _tracks(dice, things: Things, stage, cfg: SceneConfig) -> Tracks:
     y = y + size * at("fly") * (0.5 * jnp.sin(t * 1.5 * rate + ph)) + size * at("pulse") * (0.16 * wob + 0.2 * t)
     y = y + size * at("flutter") * (0.9 * jnp.sin(t * 2.6 * rate + ph) + 0.3 * jnp.sin(t * 6.1 + ph))
     y = y + size * at("sail") * 0.04 * jnp.sin(t * 1.9 * rate + ph) + size * at("drive") * 0.008 * jnp.sin(t * 21)
+    y = y + size * at("walk") * 0.02 * jnp.abs(jnp.sin(gone / size * 3))
     y = y - size * at("fall") * (1.5 * rate * (t - 0.5 * cfg.frames / cfg.fps)) + size * at("fall") * 0.25 * jnp.cos(t * 4.4 * rate + 2 * ph)
     x = x + size * at("fall") * 1.1 * jnp.sin(t * 2.2 * rate + ph) + size * at("float") * 0.2 * jnp.sin(t * 1.1 + ph)
     x = x + size * at("flutter") * 0.4 * jnp.sin(t * 3.3 * rate + ph)
@@ -278,8 +281,9 @@ def _tracks(dice, things: Things, stage, cfg: SceneConfig) -> Tracks:
     angle = angle + starfish + at("rest") * (things.family == fam.NAMES.index("fruit")) * 0.25 * lean
     squash = 1 - 0.22 * push * at("bounce") * (t < 3.6) + 0.0 * x
     y = y - size * (1 - squash)
-    spin = at("drive", "roll", "bounce") * 0.0 + at("turn") * (t * 0.9 * rate + ph) + at("drive") * gone / size * 4 * things.face
+    spin = at("turn") * (t * 0.9 * rate + ph) + at("drive") * gone / size * 4 * things.face
     spin = spin + at("roll", "bounce") * lean * 2 + at("float") * (t * 0.5 * lean + ph) + at("rest", "sway") * ph
+    spin = spin - at("whirl") * (t * 4.5 * rate + 1.2 * jnp.sin(t * 1.3 + ph) - ph)
     beat = at("fly") * 8.5 + at("flutter") * 15 + at("pulse") * 3.4 + at("float") * 2.6
     beat = beat + at("swim") * 5 + at("sail") * 2 + at("swing", "rest") * 2.2
     wave = at("swim") * 8.5 + at("fall") * 4.0 + at("sway") * 1.9
@@ -287,7 +291,7 @@ def _tracks(dice, things: Things, stage, cfg: SceneConfig) -> Tracks:
     shape = (cfg.frames, n)
     return Tracks(
         x=x, y=full(y, shape), z=full(z, shape), size=full(size, shape), angle=full(angle, shape), squash=squash,
-        spin=full(spin, shape), phase=full(beat * rate * t + ph, shape), wave=full(wave * rate * t + ph, shape),
+        spin=full(spin, shape), phase=full(beat * rate * t + ph + at("walk") * gone / size * 3.0 * things.face, shape), wave=full(wave * rate * t + ph, shape),
     )  # fmt: skip
 
 

@@ -20,15 +20,19 @@ def fruit(x, y, px, o: Params) -> Look:
     dent = jnp.exp(-((theta / 0.42) ** 2))
     foot = jnp.exp(-(((jnp.abs(theta) - jnp.pi) / 0.4) ** 2))
     size = apple * (0.97 - 0.2 * dent - 0.09 * foot) + orange * 0.95
-    size = size + pear * (0.82 + 0.2 * jnp.exp(-((theta / 0.55) ** 2)) - 0.13 * jnp.exp(-(((jnp.abs(theta) - 1.05) / 0.4) ** 2)))
+    size = size + pear * 0.8
     lobe = jnp.exp(-(((jnp.abs(theta) - jnp.pi / 2) / 0.3) ** 2))
     size = size + lemon * (0.74 + 0.24 * lobe)
-    flesh = r - size
-    ratio = jnp.clip(r / size, 0, 1)
+    drop = join(circle(x, y + 0.24, 0.7), circle(x, y - 0.5, 0.36), 0.6)
+    flesh = jnp.where(pear > 0, drop, r - size)
+    # Towards the middle the profile forgets the outline's bumps, or they would meet there in a crease.
+    round_ = mix(apple * 0.93 + orange * 0.95 + pear * 0.8 + lemon * 0.78, size, smoothstep(0.35, 1.0, r / size))
+    ratio = jnp.clip(r / round_, 0, 1)
     pores, _, _ = cells(x * 16, y * 16, o.seed, jitter=0.8)
     bumps = (orange + lemon) * 0.02 * smoothstep(0.1, 0.45, pores)
-    height = size * jnp.sqrt(jnp.maximum(1 - ratio**2, 0) + 1e-4) + bumps
-    height = height - apple * 0.35 * jnp.exp(-((x / 0.3) ** 2) - ((y - 0.78) / 0.2) ** 2)
+    height = round_ * jnp.sqrt(jnp.maximum(1 - ratio**2, 0) + 1e-4) + bumps
+    height = jnp.where(pear > 0, dome(drop, 0.7), height)
+    height = height - apple * 0.3 * jnp.exp(-((x / 0.3) ** 2) - ((y - 0.78) / 0.2) ** 2)
     tint = o.shape[1]
     base = (
         apple * mix(rgb("c8102a"), rgb("8fb52c"), smoothstep(0.62, 0.72, tint))

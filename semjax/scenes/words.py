@@ -25,6 +25,7 @@ _VERBS = {
 _ADJECTIVES = {"stripes": "striped", "checks": "checked", "spots": "spotted", "wood": "wooden", "marble": "marbled",
                "gradient": "", "zigzag": "zigzag", "patches": "patterned", "rings": "ringed", "plain": ""}  # fmt: skip
 _FRUIT = ("apple", "orange", "pear", "lemon")
+_ANIMALS = ("woolly sheep", "brown dog", "pink pig", "spotted cow")
 
 
 def _noun(family, shape, material, colour):
@@ -50,6 +51,10 @@ def _noun(family, shape, material, colour):
         return f"{hue if shape[0] > 0.7 else 'yellow'} rubber duck"
     if family == "leaf":
         return f"{hue} {'maple leaf' if shape[0] > 0.7 else 'leaf'}"
+    if family == "animal":
+        return _ANIMALS[min(int(shape[0] * 4), 3)]
+    if family == "snowman":
+        return f"snowman with a {hue} scarf"
     if family == "mushroom":
         return f"{hue} toadstool"
     nouns = {"boat": f"sailing boat with a {hue} sail", "airship": f"{hue} and {name(colour[1])} hot-air balloon",
