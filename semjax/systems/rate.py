@@ -29,14 +29,15 @@ ROUNDS = 8
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """One way to code the clip. keyframe_gap: frames between keyframes besides cuts; 0 = none at all."""
+    """One way to code the clip. keyframe_gap: frames between keyframes besides cuts; 0 = none at all.
+    captions: how many of the clip's captions are sent, from the first on."""
 
     tolerance: float
     texture_width: int
     texture_bytes: float
     keyframe_bytes: int
     keyframe_gap: int
-    caption: bool
+    captions: int
 
 
 class Coder:
@@ -99,6 +100,10 @@ class Coder:
         cfg = texture.TextureConfig(width=tiny.shape[2])
         return texture.min_bytes(tiny, cfg, self.texture_span)
 
+    def captions(self, count: int) -> dict[int, bytes]:
+        """Units of the caption layer with the first `count` captions: the clip's own comes before its segments'."""
+        return caption_units(self.analysis.captions[:count], self.analysis.info, 4 * self.analysis.period)
+
     def keyframes(self, gap: int) -> list[int]:
         """Frames that a plan with this gap sends as pictures: the first, every cut, and every gap-th between."""
         if not gap:
@@ -116,9 +121,9 @@ class Coder:
             "texture": self.texture(plan.texture_width, plan.texture_bytes),
         }
         spans = {"contour": period, "texture": self.texture_span}
-        if plan.caption and self.analysis.captions:
+        if plan.captions:
             spans["caption"] = 4 * period
-            units["caption"] = caption_units(self.analysis.captions, info, spans["caption"])
+            units["caption"] = self.captions(plan.captions)
         if plan.keyframe_gap:
             spans["keyframe"] = min(period, plan.keyframe_gap)
             units["keyframe"] = keyframe_units(
@@ -168,7 +173,7 @@ def _scaled_tolerances(coder: Coder, tolerance: float | None) -> list[float]:
 def _least_plan(coder: Coder, tolerance: float | None, width: int | None) -> Plan:
     width = width or min(32, coder.analysis.tiny.shape[2])
     least = (coder.least_texture(width) + 0.5) / coder.analysis.info.frames
-    return Plan(_scaled_tolerances(coder, tolerance)[0], width, least, 0, 0, caption=False)
+    return Plan(_scaled_tolerances(coder, tolerance)[0], width, least, 0, 0, 0)
 
 
 def _choose_width(coder: Coder, budget: int, width: int | None) -> int:
@@ -192,12 +197,14 @@ def _finest_within(coder: Coder, tolerances: list[float], limit: int) -> float:
 
 def _fill(coder: Coder, budget: int, tolerance, width) -> Stream | None:
     """Spend `budget` bytes as fully as the layers allow; None when even the least is more."""
-    info = coder.analysis.info
-    captions = caption_units(coder.analysis.captions, info, 4 * coder.analysis.period)
-    caption = sum(map(len, captions.values())) <= CAPTION_SHARE * budget
+    captions = next(
+        count
+        for count in (len(coder.analysis.captions), 1, 0)
+        if sum(map(len, coder.captions(count).values())) <= CAPTION_SHARE * budget
+    )
     tolerances = _scaled_tolerances(coder, tolerance)
     width = _choose_width(coder, budget, width)
-    plan = Plan(_finest_within(coder, tolerances, int(CONTOUR_SHARE * budget)), width, 0.0, 0, 0, caption)
+    plan = Plan(_finest_within(coder, tolerances, int(CONTOUR_SHARE * budget)), width, 0.0, 0, 0, captions)
     plan = _with_keyframes(coder, plan, int(KEYFRAME_SHARE * budget))
     best, best_size, share = None, 0, KEYFRAME_SHARE
     for _ in range(ROUNDS):
@@ -210,7 +217,7 @@ def _fill(coder: Coder, budget: int, tolerance, width) -> Stream | None:
         share *= 1 + (1.5 * spare / budget if spare > 0 else -0.5) / max(share, 0.05)
         changed = _with_keyframes(coder, plan, int(min(share, 1.0) * budget))
         if changed == plan:
-            changed = dataclasses.replace(plan, caption=False) if spare < 0 else plan
+            changed = dataclasses.replace(plan, captions=0) if spare < 0 else plan
         if changed == plan:
             break
         plan = changed
