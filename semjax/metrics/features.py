@@ -1,4 +1,4 @@
-"""Measures on what a network made of the pictures: CLIP score, Frechet distance, depth, actions.
+"""Measures on what a network made of pictures or words: CLIP score, Frechet distance, BERTScore, depth, actions.
 
 They take features or predictions, whichever network they come from.
 """
@@ -52,6 +52,50 @@ def frechet_distance(reference: Float[Array, "N D"], reconstruction: Float[Array
     roots = [np.linalg.qr(r, mode="r") if len(r) > r.shape[1] else r for r in roots]
     spread -= 2 * float(np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum())
     return max(float(np.sum((means[0] - means[1]) ** 2)) + spread, 0.0)
+
+
+class BertScore(NamedTuple):
+    """Precision, recall and F1, each in [-1, 1] and in practice near 1, higher is better, 1 for a copy."""
+
+    precision: jax.Array
+    recall: jax.Array
+    f1: jax.Array
+
+
+def bert_score(
+    reference: Float[Array, "N L D"],
+    reconstruction: Float[Array, "N M D"],
+    reference_weights: Float[Array, "N L"],
+    reconstruction_weights: Float[Array, "N M"],
+) -> BertScore:
+    """BERTScore, Zhang et al. 2020, from the token vectors of any encoder; means over the N pairs of sentences.
+
+    Every token is matched with the one of the other sentence at the highest cosine. Weights are 0 for padding and
+    1 (or the token's inverse document frequency) for the others; no rescaling with a baseline.
+    """
+    x, y = jnp.asarray(reference, jnp.float32), jnp.asarray(reconstruction, jnp.float32)
+    u, v = jnp.asarray(reference_weights, jnp.float32), jnp.asarray(reconstruction_weights, jnp.float32)
+    fits = (
+        x.ndim == y.ndim == 3
+        and x.shape[::2] == y.shape[::2]
+        and u.shape == x.shape[:2]
+        and v.shape == y.shape[:2]
+    )
+    if not fits or 0 in (*x.shape, *y.shape):
+        raise InputError(
+            "BERTScore needs vectors (N, L, D) and (N, M, D) with weights (N, L) and (N, M), "
+            f"got {x.shape}, {y.shape}, {u.shape} and {v.shape}."
+        )
+    # The vectors of padding may be anything, zero too; unit vectors of the others.
+    x, y = (z / jnp.where(w > 0, jnp.linalg.norm(z, axis=-1), 1)[..., None] for z, w in ((x, u), (y, v)))
+    cosine = jnp.einsum("nld,nmd->nlm", x, y, precision=jax.lax.Precision.HIGHEST)
+    recall = jnp.max(jnp.where(v[:, None] > 0, cosine, -jnp.inf), 2)
+    precision = jnp.max(jnp.where(u[..., None] > 0, cosine, -jnp.inf), 1)
+    recall, precision = (
+        jnp.sum(jnp.where(w > 0, best * w, 0), 1) / w.sum(1) for best, w in ((recall, u), (precision, v))
+    )
+    f1 = 2 * precision * recall / (precision + recall)
+    return BertScore(*(finite("BERTScore", value.mean()) for value in (precision, recall, f1)))
 
 
 class DepthErrors(NamedTuple):

@@ -3,7 +3,7 @@
     python tests/metrics/record_oracles.py        (needs torch, piq, pytorch-msssim, torchmetrics)
 
 The tests compare with the recorded numbers and so need none of these packages. The pictures are a real-looking
-pair of pictures, made by `conftest.natural` and `conftest.damaged` and kept as PNGs, so that they never change.
+pair of pictures, made by `natural` and `damaged` of metric_inputs and kept as PNGs, so that they never change.
 """
 
 import importlib.metadata
@@ -15,7 +15,7 @@ import piq
 import pytorch_msssim
 import torch
 import torchmetrics
-from conftest import damaged, natural
+from metric_inputs import damaged, natural
 from PIL import Image
 
 FOLDER = pathlib.Path(__file__).parents[1] / "data" / "metrics"

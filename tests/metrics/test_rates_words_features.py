@@ -144,6 +144,55 @@ def test_frechet_distance_is_the_formula(features, rows):
         metrics.frechet_distance(a, b * np.nan)
 
 
+def test_bert_score_by_hand():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 5, 8)), rng.normal(size=(2, 4, 8))
+    u, v = np.float32([[1, 2, 1, 0, 0], [1, 1, 1, 1, 3]]), np.float32([[1, 1, 1, 1], [2, 1, 0, 0]])
+    expected = []
+    for a, b, p, q in zip(x, y, u, v):
+        a, b, p, q = a[p > 0], b[q > 0], p[p > 0], q[q > 0]
+        cosine = (a / np.linalg.norm(a, axis=1)[:, None]) @ (b / np.linalg.norm(b, axis=1)[:, None]).T
+        recall, precision = np.average(cosine.max(1), weights=p), np.average(cosine.max(0), weights=q)
+        expected.append((precision, recall, 2 * precision * recall / (precision + recall)))
+    x[0, 3:], y[1, 2:] = 0, 1e30  # padding may hold anything
+    assert [float(s) for s in metrics.bert_score(x, y, u, v)] == pytest.approx(np.mean(expected, 0), abs=1e-5)
+    assert [float(s) for s in metrics.bert_score(x, x * 2, u, u)] == pytest.approx([1, 1, 1], abs=1e-6)
+    with pytest.raises(InputError, match="BERTScore needs"):
+        metrics.bert_score(x, y, u, u)
+    with pytest.raises(InputError, match="not a number"):
+        metrics.bert_score(x, y, u * 0, v)
+
+
+def root_distance(x, y):
+    """A stand-in for LPIPS: root mean square."""
+    assert x.min() >= -1 and x.max() <= 1
+    return ((x - y) ** 2).mean((1, 2, 3)) ** 0.5
+
+
+@pytest.mark.parametrize("batch", [1, 2, 8])
+def test_learned_distances_over_a_clip(pair, batch):
+    x, y = (c.astype(float) / 127.5 - 1 for c in pair)
+    rms = np.sqrt(np.mean((x - y) ** 2, (1, 2, 3)))
+    each = metrics.frame_distance(root_distance, *pair, batch=batch, per_frame=True)
+    np.testing.assert_allclose(each, rms, rtol=1e-5)
+    assert float(metrics.frame_distance(root_distance, *pair, batch=batch)) == pytest.approx(
+        rms.mean(), rel=1e-5
+    )
+    steps = [np.sqrt(np.mean(np.diff(c, axis=0) ** 2, (1, 2, 3))) for c in (x, y)]
+    found = metrics.temporal_distance(root_distance, *pair, batch=batch, per_frame=True)
+    np.testing.assert_allclose(found, np.abs(steps[0] - steps[1]), rtol=1e-4)
+    assert float(metrics.temporal_distance(root_distance, pair[0], pair[0])) == 0
+
+
+def test_learned_distances_that_cannot_be(pair):
+    with pytest.raises(InputError, match="not a number"):
+        metrics.frame_distance(lambda x, y: x.mean((1, 2, 3)) * np.nan, *pair)
+    with pytest.raises(InputError, match="at least 2 frames"):
+        metrics.temporal_distance(root_distance, pair[0][:1], pair[1][:1])
+    with pytest.raises(InputError, match="at least 1 frame"):
+        metrics.frame_distance(root_distance, *pair, batch=0)
+
+
 def test_depth_errors_by_hand():
     truth = np.float32([[[1, 2], [4, 0]]])
     found = np.float32([[[1.2, 2.9], [10, 7]]])

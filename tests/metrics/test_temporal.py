@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from conftest import natural
+from metric_inputs import natural
 
 from semjax import metrics
 from semjax.errors import InputError

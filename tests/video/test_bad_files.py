@@ -6,10 +6,10 @@ import pathlib
 import av
 import numpy as np
 import pytest
-from conftest import encode, moving_picture, psnr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from video_files import encode, moving_picture, psnr
 
 from semjax.errors import InputError
 from semjax.video import open_video, probe, read_video, write_video

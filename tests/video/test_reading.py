@@ -10,8 +10,8 @@ import cv2
 import imageio.v3 as iio
 import numpy as np
 import pytest
-from conftest import encode, moving_picture, psnr
 from PIL import Image
+from video_files import encode, moving_picture, psnr
 
 from semjax.errors import InputError
 from semjax.types import ClipInfo

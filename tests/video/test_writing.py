@@ -5,8 +5,8 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from conftest import moving_picture, psnr
 from PIL import Image
+from video_files import moving_picture, psnr
 
 from semjax.errors import InputError
 from semjax.types import ClipInfo
