@@ -222,7 +222,7 @@ def _codec(container: str, odd: bool, quality: float) -> tuple[str, str, dict[st
     if container == "webm" or (odd and container in ("mp4", "matroska")):
         speed = {"deadline": "good", "cpu-used": "4", "row-mt": "1"}
         return "libvpx-vp9", "yuv420p", {"crf": str(round(0.63 * (100 - quality))), "b": "0", **speed}
-    if odd:  # not x264 in 4:4:4: with odd widths its output differs from run to run
+    if odd:  # not x264 in 4:4:4, which few players outside of FFmpeg show
         return "mjpeg", "yuvj444p", {}
     reordering = {"bf": "0"} if container == "avi" else {}  # AVI cannot store it
     # With its macroblock tree x264 now and then codes the same frames differently, even in one thread.
