@@ -5,6 +5,8 @@
     ContourConfig                the settings
     trace, fill                  mask <-> closed contours, exact inverses
     simplify, quantise, predict  the stages of the paper's codec
+    pad, signed_distance, soft_masks, label_maps, simplify_padded
+                                 contours as padded arrays in JAX: jitted, batched, differentiable
 
 Loaded on first use, so that importing this package costs nothing.
 """
@@ -22,6 +24,11 @@ _NAMES = {
     "simplify": "polygons",
     "quantise": "polygons",
     "predict": "polygons",
+    "pad": "raster",
+    "signed_distance": "raster",
+    "soft_masks": "raster",
+    "label_maps": "raster",
+    "simplify_padded": "raster",
 }
 
 __all__ = [*_NAMES]

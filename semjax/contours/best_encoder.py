@@ -1,6 +1,7 @@
 """Profile "best", the sender's side: what to code, how finely, and when to leave a frame out."""
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -10,7 +11,9 @@ from semjax.contours.between import between, sliding
 from semjax.contours.grid import WEIGHTS, enlarge, shrink
 from semjax.contours.gridmodel import FORWARD, INTRA, MIDDLE
 
-_ANCHOR = 0.8  # anchors are what other frames are made from: bits are cheaper there
+_MOTION = (
+    10.0  # a bit of motion must save this many times what a bit of cells does: cells mend what it leaves
+)
 _SWEEPS = 5
 
 
@@ -77,13 +80,13 @@ class Sender:
         return loss[1] <= loss[0]
 
     def _intra(self, t):
-        choice = self._choose(t, INTRA, None, None, self.plan.lam * _ANCHOR)
+        choice = self._choose(t, INTRA, None, None, self.plan.lam)
         self.out[t] = self.codec.frame(INTRA, None, None, 0, choice.frame)
 
     def _anchor(self, a, b, fresh):
         older = self.out[max(a - 1, fresh)]
         last = self.out[a].copy()
-        lam = self.plan.lam * (_ANCHOR if b - a > 1 else 1.0)
+        lam = self.plan.lam
         frame, pred = self._move(last, b, lam)
         behind = (last, older)
         choice = self._choose(b, FORWARD, pred, behind, lam, frame)
@@ -98,7 +101,13 @@ class Sender:
         least = rdo.wrong(ref, truth, self.weights)
         for size in range(1, 5 if self.plan.scale < 3 else 4):
             vectors, cost = blocks.search(
-                ref, truth, self.weights, blocks.SIZES[size], step, lam, max(1, self.plan.scale // 3)
+                ref,
+                truth,
+                self.weights,
+                blocks.SIZES[size],
+                step,
+                lam * _MOTION,
+                max(1, self.plan.scale // 3),
             )
             if cost < least:
                 moved = blocks.shift(ref, vectors, blocks.SIZES[size], step)
@@ -147,19 +156,30 @@ class Sender:
             return 0.0, None
         lossless = self.plan.scale == 1
         way = sliding(first, self.codec.slide)
-        guesses = [between(first, last, t - a, b - a, way) for t in range(a + 1, b)]
-        cost = sum(rdo.wrong(g, self.x[t], self.weights) for t, g in zip(range(a + 1, b), guesses))
-        if cost < 12 * self.plan.lam and not (lossless and cost > 0):
-            return cost, None
         middle = (a + b) // 2
-        pred = guesses[middle - a - 1]
+        pred = between(first, last, middle - a, b - a, way)
+        cost = rdo.wrong(pred, self.x[middle], self.weights)
+        others = [t for t in range(a + 1, b) if t != middle]
+        if cost < 12 * self.plan.lam:
+            cost += self._interpolated(first, last, a, b, way, others)
+            if cost < 12 * self.plan.lam and not (lossless and cost > 0):
+                return cost, None
+            others = []
         choice = self._choose(middle, MIDDLE, pred, (first, last), self.plan.lam)
+        if cost > 2 * choice.cost:  # so bad in the middle that its neighbours need no look
+            cost, others = math.inf, []
+        cost += self._interpolated(first, last, a, b, way, others)
         left, left_tree = self._interval(a, middle, first, choice.full)
         right, right_tree = self._interval(middle, b, choice.full, last)
         split = choice.cost + left + right + 2 * self.plan.lam
         if split < cost or lossless:
             return split, (choice, pred, left_tree, right_tree)
         return cost, None
+
+    def _interpolated(self, first, last, a, b, way, frames) -> float:
+        """Error of interpolating some of the frames between a and b."""
+        guesses = ((t, between(first, last, t - a, b - a, way)) for t in frames)
+        return sum(rdo.wrong(guess, self.x[t], self.weights) for t, guess in guesses)
 
     def _emit(self, a, b, tree):
         if b - a < 2:

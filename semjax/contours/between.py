@@ -4,7 +4,6 @@ import numpy as np
 from numba import njit
 
 _FAR = 1 << 20
-_EDGE = 3  # chamfer 3-4: three units a pixel
 _REACH = 96  # pixels a region may slide
 
 
@@ -123,16 +122,16 @@ def between(a, b, k, g, slide):
         x0 = max(min(stats[0, label, 3], stats[1, label, 3]) - margin, 0)
         x1 = min(max(stats[0, label, 4], stats[1, label, 4]) + margin + 1, width)
         h, w = y1 - y0, x1 - x0
-        scratch = np.empty((h, w), np.int64)
-        sa = np.empty((h, w), np.int64)
-        sb = np.empty((h, w), np.int64)
+        scratch = np.empty((h, w), np.int32)
+        sa = np.empty((h, w), np.int32)
+        sb = np.empty((h, w), np.int32)
         signed_distance(a[y0:y1, x0:x1] == label, scratch, sa)
         signed_distance(b[y0:y1, x0:x1] == label, scratch, sb)
         for y in range(h):
             ya, yb = min(max(y - dy, 0), h - 1), min(max(y + ey, 0), h - 1)
             for x in range(w):
                 xa, xb = min(max(x - dx, 0), w - 1), min(max(x + ex, 0), w - 1)
-                v = (g - k) * sa[ya, xa] + k * sb[yb, xb]
+                v = (g - k) * np.int64(sa[ya, xa]) + k * np.int64(sb[yb, xb])
                 if v > best[y0 + y, x0 + x]:
                     best[y0 + y, x0 + x] = v
                     out[y0 + y, x0 + x] = label

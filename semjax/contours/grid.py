@@ -11,21 +11,16 @@ from numba import njit
 
 MAX_SCALE = 32
 _TAPS = 5
-_SMOOTH = Fraction(2, 3)  # share of the cubic B-spline; the rest is Catmull-Rom
 
 
 def _cubic(d: Fraction) -> Fraction:
-    """The enlarging kernel at distance d cells: a blend of two cubics (Mitchell and Netravali 1988)."""
+    """The enlarging kernel at distance d cells: the cubic B-spline."""
     d = abs(d)
     if d >= 2:
         return Fraction(0)
     if d < 1:
-        spline = Fraction(2, 3) - d * d + d**3 / 2
-        sharp = 1 - Fraction(5, 2) * d * d + Fraction(3, 2) * d**3
-    else:
-        spline = (2 - d) ** 3 / 6
-        sharp = 2 - 4 * d + Fraction(5, 2) * d * d - d**3 / 2
-    return _SMOOTH * spline + (1 - _SMOOTH) * sharp
+        return Fraction(2, 3) - d * d + d**3 / 2
+    return (2 - d) ** 3 / 6
 
 
 def _weights() -> np.ndarray:

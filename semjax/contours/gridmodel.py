@@ -274,8 +274,8 @@ def code_map(coder, buf, cur, g1, g2, g3, f1, s, kind, gap, state, hidden, out_w
                             log[rows, j] = x_net[j]
                         log[rows, N_FEATURES] = hit
                         rows += 1
-                    eb.mix_update(w1, set1, inputs, p1, hit, 10)
-                    eb.mix_update(w2, set2, inputs, p2, hit, 10)
+                    eb.mix_update(w1, set1, inputs, p1, hit, 16)
+                    eb.mix_update(w2, set2, inputs, p2, hit, 16)
                     eb.apm_update(apm, a, st, hit, 6)
                     for i in range(nc):
                         at = index[i]

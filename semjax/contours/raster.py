@@ -132,7 +132,7 @@ def label_maps(
             under = jnp.where(label == before, out[1], out[0])
             return (jnp.stack([jnp.where(inside, label, under), under]), inside, label), None
 
-        blank = jnp.full((height, width), base, jnp.uint8)
+        blank = jnp.full((height, width), base, jnp.int32)
         start = (jnp.stack([blank, blank]), jnp.zeros((height, width), bool), jnp.int32(-1))
         (out, _, _), _ = jax.lax.scan(paint, start, (odd, labels.astype(jnp.int32)))
         return out[0].astype(jnp.uint8)

@@ -19,7 +19,7 @@ MIN_SHARE = 2e-4  # labels that fill less of a unit are left out of its mIoU
 _KAPPA = 0.15  # wrong pixels a bit is worth, for each square pixel of a cell
 _FINEST, _COARSEST = 0.25, float(MAX_SCALE)
 _TRIES = 7
-_LOSSLESS_BIT = 0.7  # what a bit of motion is worth in mispredicted pixels
+_LOSSLESS_BIT = 1.2  # what a bit of motion is worth in mispredicted pixels
 
 
 @functools.cache
@@ -165,6 +165,10 @@ def _reach_size(passes, budget) -> bytes:
     fineness = 6.0
     for _ in range(_TRIES):
         payload, _ = passes.lossy(fineness)
+        if fineness < 3 and len(payload) <= budget:
+            exact = passes.lossless()[0]
+            if len(exact) <= budget:
+                return exact
         if len(payload) <= budget:
             high = fineness
             if found is None or len(payload) > len(found):
