@@ -19,11 +19,13 @@ import numpy as np
 
 from semjax.errors import InputError
 from semjax.scenes.families import FAMILIES, NAMES
-from semjax.scenes.painter import flow_frame, motion, render_frame
+from semjax.scenes.geometry import motion
+from semjax.scenes.painter import flow_frame, render_frame
 from semjax.scenes.sampling import sample_scene
-from semjax.scenes.state import THEMES, Camera, Clip, Light, Motion, Scene, SceneConfig, Things, Tracks, host
-from semjax.scenes.words import nouns
+from semjax.scenes.state import Camera, Clip, Light, Motion, Scene, SceneConfig, Things, Tracks, host
+from semjax.scenes.themes import THEMES
 from semjax.scenes.words import describe as _describe
+from semjax.scenes.words import nouns
 
 __all__ = [
     "FAMILIES", "NAMES", "THEMES", "Camera", "Clip", "Light", "Motion", "Scene", "SceneConfig", "Things", "Tracks",

@@ -7,14 +7,15 @@ import numpy as np
 
 from semjax.scenes import characters, nature, things, toys
 from semjax.scenes.colour import rgb
-from semjax.scenes.state import THEMES
+from semjax.scenes.themes import TABLE, THEMES
 
 MOTIONS = (
     "rest", "roll", "bounce", "float", "swim", "fly", "drive", "swing", "sway", "fall", "sail", "turn",
     "pulse", "flutter", "walk", "whirl",
 )  # fmt: skip
 ROLES = ("stay", "enter", "leave")
-MOBILE = frozenset({"roll", "bounce", "float", "swim", "fly", "drive", "sail", "flutter", "walk"})  # may enter or leave
+# Those that get somewhere, so that they may enter or leave the picture.
+MOBILE = frozenset({"roll", "bounce", "float", "swim", "fly", "drive", "sail", "flutter", "walk"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Family:
     """One kind of object.
 
     size: half extent on the screen, in picture heights, at a middle distance. foot: how far below its
-    centre it touches the ground, own units. motions: which of MOTIONS, on the ground (or water) and in the
-    air; `None` where it has no business there. wave: (axis, amplitude, wave number) of the body's wave;
+    centre it touches the ground, own units. ground, air: how it may move (some of MOTIONS) on the ground or
+    water, and in the air. wave: (axis, amplitude, wave number) of the body's wave;
     axis 0 bends y along x (fish), axis 1 bends x along y (flowers). halo: how strongly it lights the air.
     """
 
@@ -45,7 +46,8 @@ _FLEECE = ("e8871e 7d3c14 c44f1a f2c14a", "c8102a 7a1022 e26a2c f6c445", "d9a520
 _REEF = ("ff7a1a fff4e0 16161c ffd166", "2364d2 ffd23f 0d1b3e 7fd8ff", "ffd23f fffbe8 e2711d 1c1c22",
          "e5499b ffe1f0 7a2d8f ffd166", "12b5a6 f8f4d8 f2683c 0b4f54", "f4f1e8 1a1a20 f6c22d e0e0e0")  # fmt: skip
 _FEATHERS = ("e9edf0 55606c f2a03a ffffff", "2f74c0 16325c f6b73c ffe2b8", "d0342c 5a1612 f2c14e f6d9b8",
-             "f4c430 6b5a1e e07b39 fff6d8", "3c3f4a 1c1d24 8a8f9a d8d8de", "3fae6b 1d5b46 ef476f f8f3c9")  # fmt: skip
+             "f4c430 6b5a1e e07b39 fff6d8", "3c3f4a 1c1d24 8a8f9a d8d8de",
+             "3fae6b 1d5b46 ef476f f8f3c9")  # fmt: skip
 _JELLY = ("f29ac8 fbd7ee b55fc6 ffffff", "8fb8ff d9e8ff 6c63d9 ffffff", "ffb08a ffe3c9 f0708a ffffff",
           "a8f0dc e9fff8 45b8b0 ffffff")  # fmt: skip
 _WARM = ("e0322b 8f1710 ffd27a ffd27a", "f08a24 a84a10 fff0b0 ffd27a", "e8467c 8a1c48 ffe1c4 ffd27a",
@@ -62,7 +64,8 @@ FAMILIES = (
     Family("fish", nature.fish, 0.14, 0.6, (), ("swim",), (0, 0.2, 2.4), colours=_REEF, reach=1.15, rigid=False),
     Family("bird", nature.bird, 0.1, 0.5, (), ("fly",), colours=_FEATHERS, reach=1.15, rigid=False),
     Family("butterfly", nature.butterfly, 0.085, 0.5, (), ("flutter",), reach=1.1, rigid=False),
-    Family("jellyfish", nature.jellyfish, 0.16, 1.2, (), ("pulse",), halo=0.12, colours=_JELLY, reach=1.35, rigid=False),
+    Family("jellyfish", nature.jellyfish, 0.16, 1.2, (), ("pulse",), halo=0.12, colours=_JELLY, reach=1.35,
+           rigid=False),
     Family("leaf", nature.leaf, 0.1, 0.3, (), ("fall",), (0, 0.08, 2.0), colours=_FLEECE, reach=1.2, rigid=False),
     Family("flower", nature.flower, 0.19, 1.0, ("sway",), (), (1, 0.2, 0.5), reach=1.15, rigid=False),
     Family("starfish", nature.starfish, 0.09, 0.8, ("rest",), reach=1.05),
@@ -70,7 +73,8 @@ FAMILIES = (
     Family("pottery", things.vase, 0.17, 1.0, ("rest", "turn"), reach=1.15),
     Family("balloon", things.balloon, 0.14, 2.0, (), ("float",), reach=2.0, rigid=False),
     Family("airship", things.airship, 0.2, 1.05, (), ("float",), halo=0.03, reach=1.1, rigid=False),
-    Family("lantern", things.lantern, 0.12, 1.15, (), ("float", "swing"), halo=0.3, colours=_WARM, reach=1.2, rigid=False),
+    Family("lantern", things.lantern, 0.12, 1.15, (), ("float", "swing"), halo=0.3, colours=_WARM, reach=1.2,
+           rigid=False),
     Family("kite", things.kite, 0.14, 2.0, (), ("fly",), reach=2.1, rigid=False),
     Family("animal", characters.critter, 0.17, 0.92, ("walk",), reach=1.1, rigid=False),
     Family("snowman", characters.snowman, 0.2, 1.0, ("rest",), reach=1.1, rigid=False),
@@ -79,53 +83,17 @@ FAMILIES = (
 )  # fmt: skip
 NAMES = tuple(f.name for f in FAMILIES)
 
-# How often a family occurs in a theme; on the ground (or water) and in the air.
-_GROUND = {
-    "meadow": {"ball": 3, "flower": 2.5, "animal": 4, "mushroom": 1, "car": 1},
-    "beach": {"ball": 4, "starfish": 2, "duck": 1.5, "pinwheel": 2},
-    "lake": {"boat": 4, "duck": 3},
-    "snow": {"ball": 2, "snowman": 4, "car": 2, "animal": 1, "box": 1},
-    "sky": {},
-    "harbour": {"boat": 3, "duck": 0.7},
-    "table": {"fruit": 4, "pottery": 3, "box": 2, "ball": 2},
-    "playroom": {"car": 3, "ball": 3, "box": 3, "duck": 1.5, "pottery": 0.7},
-    "patio": {"pottery": 3, "ball": 2, "flower": 2, "pinwheel": 1.5, "animal": 1},
-    "reef": {"starfish": 2},
-    "garden": {"flower": 4, "mushroom": 2, "pinwheel": 2, "ball": 1},
-}
-_AIR = {
-    "meadow": {"kite": 2, "balloon": 2, "bird": 2, "butterfly": 1.5, "airship": 1},
-    "beach": {"kite": 2, "bird": 2, "balloon": 1},
-    "lake": {"bird": 2, "airship": 1.5, "leaf": 1},
-    "snow": {"bird": 2, "balloon": 2, "lantern": 0.7},
-    "sky": {"airship": 4, "bird": 2, "kite": 2, "balloon": 2},
-    "harbour": {"lantern": 4, "airship": 1},
-    "table": {"butterfly": 1, "leaf": 0.7},
-    "playroom": {"balloon": 3, "lantern": 0.6},
-    "patio": {"butterfly": 2, "leaf": 1.5},
-    "reef": {"fish": 6, "jellyfish": 2.5},
-    "garden": {"butterfly": 3, "leaf": 1.5, "bird": 0.7},
-}
+
+def _weights(where):
+    """[themes, families] how often a family occurs `where` ("ground" or "air")."""
+    return np.array([[getattr(t, where).get(name, 0.0) for name in NAMES] for t in TABLE], np.float32)
 
 
-# The share of objects that are in the air.
-_ALOFT = {
-    "meadow": 0.42, "beach": 0.45, "lake": 0.35, "snow": 0.4, "sky": 1.0, "harbour": 0.6, "table": 0.1,
-    "playroom": 0.22, "patio": 0.3, "reef": 0.82, "garden": 0.4,
-}  # fmt: skip
-
-
-def _table(weights):
-    rows = [[weights[theme].get(name, 0.0) for name in NAMES] for theme in THEMES]
-    return np.array(rows, np.float32)
-
-
-GROUND, AIR = _table(_GROUND), _table(_AIR)  # [themes, families]
-ALOFT = np.array([_ALOFT[theme] for theme in THEMES], np.float32)
+GROUND, AIR = _weights("ground"), _weights("air")
 
 
 def _motions(which):
-    """[families, 4] motion numbers to draw from, repeated to fill."""
+    """[families, 6] motion numbers to draw from, repeated to fill."""
     rows = []
     for f in FAMILIES:
         kinds = getattr(f, which) or f.ground or f.air or ("rest",)
@@ -134,13 +102,18 @@ def _motions(which):
 
 
 GROUND_MOTIONS, AIR_MOTIONS = _motions("ground"), _motions("air")
-SIZE, FOOT, HALO, REACH = (np.array([getattr(f, k) for f in FAMILIES], np.float32) for k in ("size", "foot", "halo", "reach"))
+SIZE, FOOT, HALO, REACH = (
+    np.array([getattr(f, k) for f in FAMILIES], np.float32) for k in ("size", "foot", "halo", "reach")
+)
 WAVE = np.array([f.wave for f in FAMILIES], np.float32)  # [families, 3]
 NATURAL = np.array([bool(f.colours) for f in FAMILIES])
 _ROWS = max(len(f.colours) for f in FAMILIES)
 NATURAL_COLOURS = np.array(
     [
-        [[rgb(c) for c in (f.colours or ("808080 " * 4,))[k % max(len(f.colours), 1)].split()] for k in range(_ROWS)]
+        [
+            [rgb(c) for c in (f.colours or ("808080 " * 4,))[k % max(len(f.colours), 1)].split()]
+            for k in range(_ROWS)
+        ]
         for f in FAMILIES
     ]
 )  # [families, rows, 4, 3]

@@ -43,7 +43,9 @@ class Look(NamedTuple):
 
 def look(sdf, height, rgb, *, u=0.0, v=0.0, paint=0.0, gloss=0.1, glow=0.0, alpha=1.0) -> Look:
     """`Look` with scalars spread over the picture."""
-    full = [jnp.broadcast_to(jnp.asarray(a, jnp.float32), sdf.shape) for a in (u, v, paint, gloss, glow, alpha)]
+    full = [
+        jnp.broadcast_to(jnp.asarray(a, jnp.float32), sdf.shape) for a in (u, v, paint, gloss, glow, alpha)
+    ]
     height = jnp.broadcast_to(height, sdf.shape)
     return Look(sdf, height, jnp.broadcast_to(rgb, (*sdf.shape, 3)), *full)
 
@@ -99,7 +101,18 @@ class Canvas:
         )  # fmt: skip
 
 
-MATERIALS = ("plain", "stripes", "checks", "spots", "wood", "marble", "gradient", "zigzag", "patches", "rings")
+MATERIALS = (
+    "plain",
+    "stripes",
+    "checks",
+    "spots",
+    "wood",
+    "marble",
+    "gradient",
+    "zigzag",
+    "patches",
+    "rings",
+)
 
 
 def square(t, px):

@@ -8,13 +8,16 @@ of being sampled, so that textures do not shimmer when the camera moves.
 import jax.numpy as jnp
 import numpy as np
 
-
 _KX, _KY, _KS = np.uint32(0x27D4EB2D), np.uint32(0x165667B1), np.uint32(0x9E3779B9)
 
 
 def _scramble(x, y, seed):
     """Integer lattice point -> 24 random bits, by multiply and xorshift in uint32 (ours)."""
-    h = (x.astype(jnp.uint32) * _KX) ^ (y.astype(jnp.uint32) * _KY) ^ (jnp.asarray(seed).astype(jnp.uint32) * _KS)
+    h = (
+        (x.astype(jnp.uint32) * _KX)
+        ^ (y.astype(jnp.uint32) * _KY)
+        ^ (jnp.asarray(seed).astype(jnp.uint32) * _KS)
+    )
     h = (h ^ (h >> 15)) * np.uint32(0x85EBCA6B)
     h = (h ^ (h >> 13)) * np.uint32(0xC2B2AE35)
     return (h >> 8).astype(jnp.int32)
@@ -23,7 +26,9 @@ def _scramble(x, y, seed):
 def hash1(x, y, seed):
     """A random float in [0, 1) for every integer cell (`x`, `y` are floored)."""
     x, y = jnp.broadcast_arrays(jnp.floor(x), jnp.floor(y))
-    return _scramble(x.astype(jnp.int32), y.astype(jnp.int32), seed).astype(jnp.float32) * np.float32(2.0**-24)
+    return _scramble(x.astype(jnp.int32), y.astype(jnp.int32), seed).astype(jnp.float32) * np.float32(
+        2.0**-24
+    )
 
 
 def fbm(x, y, seed, px=0.0, octaves: int = 4):
@@ -45,7 +50,9 @@ def fbm(x, y, seed, px=0.0, octaves: int = 4):
     tx, ty = jnp.abs(1 - right - (qx - fx)), jnp.abs(1 - up - (qy - fy))
     weight = tx * tx * (3 - 2 * tx) * (ty * ty * (3 - 2 * ty))
     bits = _scramble(fx.astype(jnp.int32) + right, fy.astype(jnp.int32) + up, seed)
-    gain = (0.6 * 0.5**step).astype(np.float32)[ahead] / (1 + (px * (1.6 * scale).astype(np.float32)[ahead]) ** 4)
+    gain = (0.6 * 0.5**step).astype(np.float32)[ahead] / (
+        1 + (px * (1.6 * scale).astype(np.float32)[ahead]) ** 4
+    )
     return jnp.sum(gain * weight * (bits.astype(jnp.float32) * np.float32(2.0**-23) - 1), 0)
 
 

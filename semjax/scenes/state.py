@@ -7,11 +7,8 @@ import jax
 import numpy as np
 
 from semjax.errors import InputError
+from semjax.scenes.themes import THEMES
 from semjax.types import Caption, LabelMaps, Video
-
-THEMES = (
-    "meadow", "beach", "lake", "snow", "sky", "harbour", "table", "playroom", "patio", "reef", "garden",
-)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +37,15 @@ class SceneConfig:
                 raise InputError(f"SceneConfig.{field} must be an integer of at least {least}, not "
                                  f"{getattr(self, field)!r}.")  # fmt: skip
         if self.max_objects > 255:
-            raise InputError(f"SceneConfig.max_objects must be at most 255 (labels are 8 bits), not {self.max_objects}.")
+            raise InputError(
+                f"SceneConfig.max_objects must be at most 255 (labels are 8 bits), not {self.max_objects}."
+            )
         if not self.fps > 0:
             raise InputError(f"SceneConfig.fps must be positive, not {self.fps!r}.")
         if not self.themes or set(self.themes) - set(THEMES):
-            raise InputError(f"SceneConfig.themes must name some of {', '.join(THEMES)}; got {self.themes!r}.")
+            raise InputError(
+                f"SceneConfig.themes must name some of {', '.join(THEMES)}; got {self.themes!r}."
+            )
 
 
 class Camera(NamedTuple):
@@ -101,7 +102,7 @@ class Scene(NamedTuple):
     theme: jax.Array  # index into THEMES
     hour: jax.Array  # index into the times of day
     seed: jax.Array
-    mood: jax.Array  # [12] in [0, 1], what the backdrop makes of it
+    mood: jax.Array  # [8] in [0, 1], what the backdrop makes of it
     bg: jax.Array  # [4, 3] colours of the backdrop
     camera: Camera
     light: Light
@@ -112,9 +113,9 @@ class Scene(NamedTuple):
 class Motion(NamedTuple):
     """How the objects move on the screen; arrays [T, O], pixels, x right and y down.
 
-    An object's own point (a, b), b upwards, is seen at
-    `centre + R(angle) @ (flip * scale_x * a, -scale_y * b)` with R turning counter-clockwise as seen;
-    exactly so for rigid families, up to its deformation for the others.
+    An object's own point (a, b), b upwards, is seen at `centre + scale * (p, -q)` with (p, q) = the point
+    (flip * a, b) turned counter-clockwise by `angle`; exactly so for rigid families (`Family.rigid`), up to
+    its deformation for the others. Pixel centres have coordinates that end in a half.
     """
 
     centre: jax.Array  # [T, O, 2]

@@ -26,7 +26,9 @@ def fruit(x, y, px, o: Params) -> Look:
     drop = join(circle(x, y + 0.24, 0.7), circle(x, y - 0.5, 0.36), 0.6)
     flesh = jnp.where(pear > 0, drop, r - size)
     # Towards the middle the profile forgets the outline's bumps, or they would meet there in a crease.
-    round_ = mix(apple * 0.93 + orange * 0.95 + pear * 0.8 + lemon * 0.78, size, smoothstep(0.35, 1.0, r / size))
+    round_ = mix(
+        apple * 0.93 + orange * 0.95 + pear * 0.8 + lemon * 0.78, size, smoothstep(0.35, 1.0, r / size)
+    )
     ratio = jnp.clip(r / round_, 0, 1)
     pores, _, _ = cells(x * 16, y * 16, o.seed, jitter=0.8)
     bumps = (orange + lemon) * 0.02 * smoothstep(0.1, 0.45, pores)
@@ -70,7 +72,11 @@ def vase(x, y, px, o: Params) -> Look:
     t = jnp.clip((y + 1) / 2, 0, 1)
     mug = (o.shape[0] > 0.55) * 1.0
     a, b = o.shape[1], o.shape[2]
-    curve = 0.36 + (0.2 + 0.16 * a) * jnp.sin(jnp.pi * (0.06 + t) ** (0.8 + 0.7 * b)) - 0.13 * smoothstep(0.6, 0.85, t)
+    curve = (
+        0.36
+        + (0.2 + 0.16 * a) * jnp.sin(jnp.pi * (0.06 + t) ** (0.8 + 0.7 * b))
+        - 0.13 * smoothstep(0.6, 0.85, t)
+    )
     curve = curve + 0.1 * smoothstep(0.86, 1.0, t)
     top = mix(1.0, 0.62, mug)
     radius = mix(curve, 0.62 - 0.04 * smoothstep(0.1, 0.0, t), mug)
@@ -157,7 +163,9 @@ def lantern(x, y, px, o: Params) -> Look:
     core = jnp.exp(-(x * x + (y + 0.08) ** 2) * 2.2)
     flicker = 1 + 0.1 * jnp.sin(o.phase * 2.3) + 0.06 * jnp.sin(o.phase * 5.1)
     warm = mix(o.col[0], rgb("ffd27a"), (0.75 * core)[..., None])
-    art.add(paper, warm, dome(paper, 0.5) - 0.02 * rib, gloss=0.15, glow=(0.35 + 1.3 * core) * flicker, paint=0.0)
+    art.add(
+        paper, warm, dome(paper, 0.5) - 0.02 * rib, gloss=0.15, glow=(0.35 + 1.3 * core) * flicker, paint=0.0
+    )
     art.mark(inside(paper, px) * smoothstep(0.22, 0.05, rib) * 0.45, o.col[0] * 0.45, glow=0.2)
     petals = jnp.hypot(x, y) - 0.2 * (0.7 + 0.3 * jnp.cos(jnp.arctan2(x, y) * 5))
     art.mark(inside(petals, px) * 0.6 * (o.shape[2] > 0.5), o.col[2], glow=0.7)
@@ -205,7 +213,9 @@ def mushroom(x, y, px, o: Params) -> Look:
     art.add(skirt, rgb("fbf3e0"), 0.3 + dome(skirt, 0.1))
     cap = jnp.maximum(ellipse(x, y - 0.1, 0.98, 0.78 + 0.12 * o.shape[0]), -(y - 0.02 - 0.12 * x * x + 0.12))
     depth = jnp.sqrt(jnp.maximum(1 - x * x - ((y - 0.1) / 0.85) ** 2, 0) + 1e-4)
-    art.add(cap, o.col[0] * (0.75 + 0.25 * smoothstep(-0.1, 0.5, y))[..., None], 0.25 + 0.8 * depth, gloss=0.6)
+    art.add(
+        cap, o.col[0] * (0.75 + 0.25 * smoothstep(-0.1, 0.5, y))[..., None], 0.25 + 0.8 * depth, gloss=0.6
+    )
     gill = jnp.maximum(ellipse(x, y + 0.03, 0.86, 0.13), 0.0 * x + y + 0.02)
     lines = square(jnp.arctan2(x, 0.4 - y) * 14, 0.3)
     art.mark(inside(gill, px) * inside(cap, px) * 0.8, mix(rgb("d8c39a"), rgb("8f7650"), lines[..., None]))

@@ -112,13 +112,16 @@ def car(x, y, px, o: Params) -> Look:
     roof = convex(x, y, (back - 0.12, -0.1), (0.62, -0.1), (0.36, top), (back + 0.08, top)) - 0.06
     shell = join(body, roof, 0.12)
     arch = jnp.minimum(circle(x + 0.55, y + 0.55, 0.3), circle(x - 0.58, y + 0.55, 0.3))
-    art.add(jnp.maximum(shell, -arch), o.col[0], dome(shell, 0.35), gloss=0.85, paint=0.0)
+    art.add(shell, o.col[0], dome(shell, 0.35), gloss=0.85)
+    art.mark(inside(arch, px) * inside(shell, px), _RUBBER * 0.35, 0.1, gloss=0.0)
     band = inside(jnp.abs(y + 0.27) - 0.05, px) * inside(shell + 0.02, px)
     art.mark(band * (o.shape[1] > 0.4), o.col[1], gloss=0.7)
     glass = convex(x, y, (back + 0.02, 0.0), (0.52, 0.0), (0.33, top - 0.06), (back + 0.13, top - 0.06))
     pillar = jnp.abs(x - mix(-0.05, 0.02, van)) - 0.035
     pane = jnp.maximum(glass, -pillar)
-    sheen = mix(_GLASS * 0.35, _GLASS, smoothstep(0.0, 0.16, jnp.mod(x * 0.8 - y * 0.8 + 0.3, 0.55) - 0.2)[..., None])
+    sheen = mix(
+        _GLASS * 0.35, _GLASS, smoothstep(0.0, 0.16, jnp.mod(x * 0.8 - y * 0.8 + 0.3, 0.55) - 0.2)[..., None]
+    )
     art.mark(inside(pane, px), sheen, 0.28, gloss=0.9)
     art.mark(inside(ellipse(x - 0.93, y + 0.14, 0.07, 0.09), px), rgb("fff3c4"), glow=0.5)
     art.mark(inside(box(x + 0.97, y + 0.14, 0.05, 0.08, 0.02), px), rgb("d01f26"), glow=0.2)
@@ -142,7 +145,9 @@ def boat(x, y, px, o: Params) -> Look:
     fold = 0.1 * jnp.sin(jnp.clip((x + 0.05) / 0.8, 0, 1) * jnp.pi) + 0.1
     art.add(main, o.col[0], fold, paint=1.0, gloss=0.05)
     art.add(jib, o.col[2], 0.12 + 0.1 * x, gloss=0.05)
-    flag = box(x - 0.12 - 0.02 * jnp.sin(o.phase * 2), y - 0.98 - 0.02 * jnp.sin(9 * x - o.phase * 3), 0.12, 0.06)
+    flag = box(
+        x - 0.12 - 0.02 * jnp.sin(o.phase * 2), y - 0.98 - 0.02 * jnp.sin(9 * x - o.phase * 3), 0.12, 0.06
+    )
     art.add(flag, o.col[3], 0.1)
     sheer = 0.1 * x * x
     hull = convex(x, y - sheer, (-0.78, -0.48), (-0.55, -0.95), (0.55, -0.95), (0.98, -0.48))
@@ -162,9 +167,7 @@ def duck(x, y, px, o: Params) -> Look:
     tail = capsule(x, y, -0.6, -0.2, -0.95, 0.22, 0.3, 0.04)
     torso = join(ellipse(x + 0.05, y + 0.38, 0.88, 0.55), tail, 0.3)
     head = circle(x - 0.42, y - 0.42, 0.45)
-    bill = jnp.minimum(
-        ellipse(x - 0.92, y - 0.37, 0.2, 0.075), ellipse(x - 0.88, y - 0.27, 0.16, 0.055)
-    )
+    bill = jnp.minimum(ellipse(x - 0.92, y - 0.37, 0.2, 0.075), ellipse(x - 0.88, y - 0.27, 0.16, 0.055))
     art.add(bill, rgb("f0691c"), 0.2 + dome(bill, 0.08), gloss=0.6)
     body = join(torso, head, 0.22)
     art.add(body, yellow, dome(torso, 0.55) + 0.15, gloss=0.65)
