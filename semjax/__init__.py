@@ -37,8 +37,8 @@ _VERBS = {
     "SemjaxError": "semjax.errors",
 }
 _ROOMS = (
-    "channel", "contours", "entropy", "errors", "jobs", "metrics", "painting", "report", "scenes", "semantics",
-    "stills", "stream", "systems", "texture", "types", "video",
+    "channel", "contours", "entropy", "errors", "jobs", "metrics", "models", "painting", "report", "scenes",
+    "semantics", "stills", "stream", "systems", "texture", "types", "video",
 )  # fmt: skip
 
 __all__ = ["__version__", *_VERBS, *_ROOMS]

@@ -18,6 +18,8 @@ from semjax.systems.rate import Coder, fit
 from semjax.systems.sources import Source
 from semjax.types import Caption
 
+WIDEST_TEXTURE = 128  # pixels of the tiny frames that the rate control chooses from
+
 
 @dataclasses.dataclass(frozen=True)
 class SenderConfig:
@@ -56,8 +58,7 @@ def understand(
     period = min(cfg.period, MAX_PIXELS_PER_UNIT // (info.width * info.height))
     if period < 1:
         raise InputError(f"pictures of {info.width}x{info.height} are too large; scale the clip down first")
-    rich = (cfg.bitrate or 0) > 120 * 8 * info.fps  # bytes a frame from which wider tiny frames pay
-    width = cfg.texture_width or (128 if rich else 64)
+    width = cfg.texture_width or WIDEST_TEXTURE
     return analyse(frames, labels, captions, period=period, width=width, max_regions=cfg.max_regions)
 
 

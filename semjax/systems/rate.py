@@ -182,7 +182,7 @@ def _choose_width(coder: Coder, budget: int, width: int | None) -> int:
     if width:
         return min(width, most)
     per_frame = budget / coder.analysis.info.frames
-    wanted = next((w for limit, w in ((4, 32), (12, 48), (120, 64), (400, 96)) if per_frame < limit), 128)
+    wanted = next((w for limit, w in ((3, 32), (8, 48), (24, 64), (300, 96)) if per_frame < limit), 128)
     return min(wanted, most)
 
 
