@@ -77,7 +77,7 @@ def predict_leaf(out, rec, inter, mode, y0, y1, x0, x1):
     if mode == 0:
         for y in range(bh):
             for x in range(bw):
-                out[y, x] = inter[y0 + y, x0 + x]
+                out[y, x] = inter[0, y0 + y, x0 + x]
         return
     above, left = y0 > 0, x0 > 0
     if (mode == 3 and not above) or (mode == 4 and not left) or (mode == 2 and not (above and left)):
@@ -124,8 +124,12 @@ def _strong(v, step):
 
 
 @_call
-def grade_prediction(pred, strength, work, work2, step, bh, bw):
-    """Fill `strength` with the grades of the prediction's spectrum; return the grade of all of it but the mean."""
+def grade_prediction(pred, strength, work, work2, inter, mode, step, y0, y1, x0, x1):
+    """Fill `strength` with the grades of the prediction's spectrum.
+
+    Returns the grade (0..7) of all of it but the mean, plus 8 times the grade (0..5) of the doubt.
+    """
+    bh, bw = y1 - y0, x1 - x0
     transform(pred, work2, work, bh, bw)
     total = np.int64(0)
     for y in range(bh):
@@ -135,7 +139,12 @@ def grade_prediction(pred, strength, work, work2, step, bh, bw):
             if y + x:
                 total += v
     strength[0, 0] = 0
-    return _strong(total >> 1, step)
+    doubt = np.int64(0)
+    if mode == 0:
+        for y in range(y0, y1):
+            for x in range(x0, x1):
+                doubt += inter[1, y, x]
+    return _strong(total >> 1, step) + 8 * min(_strong(doubt // max(bh, bw), step), 5)
 
 
 @_call
@@ -167,7 +176,7 @@ def code_leaf(
     """Predict, code and rebuild one leaf of one plane (its mode is known)."""
     pred, strength, work, work2, diff = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
     predict_leaf(pred, rec, inter, mode, y0, y1, x0, x1)
-    energy = grade_prediction(pred, strength, work, work2, step, y1 - y0, x1 - x0)
+    energy = grade_prediction(pred, strength, work, work2, inter, mode, step, y0, y1, x0, x1)
     code_block(
         coder, buf, m, learn, q, prev, other, strength, energy, y0, y1, x0, x1, plane,
         1 if mode == 0 else 0, klass, small,

@@ -55,7 +55,7 @@ def choose_leaf(
         for x in range(bw):
             work2[y, x] = org[y0 + y, x0 + x] - pred[y, x]
     transform(work2, coef, work, bh, bw)
-    energy = grade_prediction(pred, strength, work, work2, step, bh, bw)
+    energy = grade_prediction(pred, strength, work, work2, inter, mode, step, y0, y1, x0, x1)
     zero, d, some = 0.0, 0.0, False
     offset = step * 3 // 10 if quick else step * 2 // 5
     for y in range(bh):

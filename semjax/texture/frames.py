@@ -78,9 +78,9 @@ def plan_unit(count: int, group: int, lookahead: bool) -> tuple[Plan, ...]:
 class Effort:
     """What a bit is worth in units of the squared step: for brightness levels, colour levels and motion."""
 
-    light: float = 0.16
-    colour: float = 0.16
-    motion: float = 0.16
+    light: float
+    colour: float
+    motion: float
 
     def scaled(self, factor: float) -> "Effort":
         """All three times `factor`."""
@@ -170,7 +170,7 @@ class FrameCoder:
         self._scratch = np.zeros((11, blocks.MOST, blocks.MOST), np.int64)
         self._pricer, _ = eb.new_pricer()
         self._zeros = tuple(np.zeros(s, np.int32) for s in self._shapes)
-        self._inter = tuple(np.zeros(s, np.int32) for s in self._shapes)
+        self._inter = tuple(np.zeros((2, *s), np.int32) for s in self._shapes)
         self._memory = {}  # frame -> (refined planes, hint)
         self._levels = self._zeros
         self._last_use = {}

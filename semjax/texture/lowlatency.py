@@ -8,15 +8,17 @@ from semjax._varint import write_varint
 from semjax.entropy import binary as eb
 from semjax.texture import pixels, tables
 from semjax.texture.config import TextureConfig
-from semjax.texture.frames import Coded, Effort, FrameCoder, Plan
-from semjax.texture.rate import DECIBELS, DEFAULT_BYTES, SLOPE, index_of_step, rate_error
+from semjax.texture.frames import KEY, Coded, FrameCoder, Plan
+from semjax.texture.rate import DECIBELS, DEFAULT_BYTES, SLOPE, effort_of, index_of_step, rate_error
 from semjax.texture.unit import GROUP, STEPS, Head, code_index, write_head
 
 _FIRST = 10.0  # frames' worth of bytes that a unit's first frame may take
-_MOST = 3.0  # frames' worth of bytes that a later frame may take
+_MOST = 6.0  # frames' worth of bytes that a later frame may take
 _LEAST = 2  # bytes a frame needs when it says nothing new
-_HORIZON = 24  # frames over which debts are paid back
-_TRIES = 5
+_HORIZON = 48  # frames over which debts are paid back
+_GAIN = 0.3  # how much of a deviation the next step answers
+_GUESSES = 3  # steps tried by estimate before the interval is halved
+_TRIES = 5  # steps tried for a frame when one of them was sound, else as many as halving takes
 
 
 class _Pace:
@@ -26,22 +28,37 @@ class _Pace:
         self.psnr = cfg.psnr
         self.bytes = None if cfg.psnr or cfg.step else cfg.bytes_per_frame or DEFAULT_BYTES
         self.index = index_of_step(cfg.step) if cfg.step else 150
+        self._recent: list[int] = []
         self._left = frames  # frames of the clip still to come
         self._budget = (self.bytes or 0) * frames - overhead
 
-    def take(self, size: int, frames: int = 0) -> None:
-        """Note that `size` bytes were spent and that `frames` frames of the clip are done."""
+    def take(self, size: int, covers: int = 0, first: bool = True) -> None:
+        """Note `size` bytes spent on a frame that stands for `covers` frames of the clip, and steer.
+
+        The step follows the mean of the last KEY frames, because every KEY-th is meant to be larger than the rest.
+        """
         self._budget -= size
-        self._left -= frames
+        self._left -= covers
+        if self.bytes is None or not covers:
+            return
+        self._recent = [] if first else [*self._recent, size][-KEY:]
+        if self._recent and self._left:
+            want = max(self._fair() * covers, 0.2 * self.bytes)
+            move = _GAIN * math.log(np.mean(self._recent) / want) / SLOPE
+            self.index = round(min(max(self.index + move, self.index - 4, 0), self.index + 4, STEPS - 1))
+
+    def _fair(self) -> float:
+        """Bytes a frame with which the budget comes out even over the coming frames."""
+        ahead = max(min(self._left, _HORIZON), 1)
+        return (self._budget - (self._left - ahead) * (self.bytes or 0)) / ahead
 
     def limits(self, first: bool, covers: int) -> tuple[float, float]:
         """Least and most bytes of a frame that stands for `covers` frames of the clip."""
-        fair = self._budget / max(self._left, 1) * covers
-        most = self._budget - _LEAST * (self._left - covers) / covers
+        fair = self._fair() * covers
+        rest = self._budget - _LEAST * (self._left - covers) / covers
         if first and self._left > covers:
-            return 0.4 * min(_FIRST * fair, most / 2), min(_FIRST * fair, most / 2)
-        window = min(self._left / covers, _HORIZON) / _HORIZON
-        return 0.4 * fair, min((1 + (_MOST - 1) * window) * fair, most)
+            return 0.4 * min(_FIRST * fair, rest / 2), min(_FIRST * fair, rest / 2)
+        return (0.5 * rest if self._left <= covers else 0.0), min(_MOST * max(fair, _LEAST), rest)
 
     def judge(
         self, body: bytes, coded: Coded, rgb: np.ndarray, first: bool, covers: int
@@ -50,7 +67,7 @@ class _Pace:
         if self.bytes is not None:
             least, most = self.limits(first, covers)
             verdict = 1 if len(body) > most else -1 if len(body) < least else 0
-            return verdict, math.log(len(body) / math.sqrt(max(least, 1) * max(most, 1))) / SLOPE
+            return verdict, math.log(len(body) / max(0.7 * most, 1)) / SLOPE
         if self.psnr is None:
             return 0, 0.0
         error = np.mean((pixels.to_rgb([p[None] for p in coded.planes])[0].astype(np.float64) - rgb) ** 2)
@@ -99,7 +116,7 @@ def _encode_unit(tiny: np.ndarray, cfg: TextureConfig, pace: _Pace, models: tabl
         if k == 0:
             head = Head(head.width, head.height, False, head.divisor, head.group, index)
         state.keep(plan, coded)
-        pace.take(len(body), covers)
+        pace.take(len(body), covers, k == 0)
         before = index
         out.append(body)
     if models is not None:
@@ -113,7 +130,7 @@ def _paced_frame(
     """Code one frame, again with another step while it is too large, too small or not good enough."""
     start, best = state.models, None
     low, high = -1, STEPS  # indices known to be too fine and too coarse
-    for _ in range(_TRIES):
+    for n in range(_TRIES + 8):
         index = pace.index
         state.models = start.copy()
         body, coded = _frame(state, plan, head, index, before, truth)
@@ -121,13 +138,13 @@ def _paced_frame(
         sound = verdict != (1 if pace.psnr is None else -1)
         if best is None or sound or not best[0]:
             best = sound, body, coded, index, state.models
-        if verdict == 0:
+        if verdict == 0 or (n + 1 >= _TRIES and best[0]):
             break
         low, high = (max(low, index), high) if verdict > 0 else (low, min(high, index))
         if high - low <= 1:
             break
         step = round(min(max(move, -40), 40)) or verdict
-        pace.index = min(max(index + step, low + 1), high - 1)
+        pace.index = min(max(index + step, low + 1), high - 1) if n < _GUESSES else (low + high) // 2
     _, body, coded, index, state.models = best
     pace.index = index
     return body, coded, index
@@ -138,6 +155,6 @@ def _frame(state: FrameCoder, plan: Plan, head: Head, index: int, before: int, t
     coder, buf = eb.new_encoder(1 << 12)
     if plan.frame:
         code_index(coder, buf, state.models, index, before)
-    coded, buf = state.code(coder, buf, plan, head.step(index, plan.depth), truth, Effort())
+    coded, buf = state.code(coder, buf, plan, head.step(index, plan.depth), truth, effort_of(index))
     body = eb.finish(coder, buf)
     return write_varint(len(body)) + body, coded

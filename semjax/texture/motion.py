@@ -89,11 +89,16 @@ def _weight(x, first, last, size, ramp):
 
 
 @njit(cache=True)
-def _predict_plane(out, field, up0, up1, size, block, ramp, pad):
-    """Overlapped prediction of one plane; `size` samples of `up` for each sample, blocks of `block` samples."""
+def _predict_plane(both, field, up0, up1, size, block, ramp, pad):
+    """Overlapped prediction of one plane; `size` samples of `up` for each sample, blocks of `block` samples.
+
+    both[0] gets the prediction, both[1] how far the two references disagree where their mean is taken.
+    """
+    out, doubt = both[0], both[1]
     h, w = out.shape
     full = 4 * ramp
     acc = np.zeros((h, w), np.int32)
+    doubt[:] = 0
     wx = np.zeros(block + 2 * ramp, np.int32)
     for i in range(field.shape[0]):
         first_y, last_y = i * block, min((i + 1) * block, h)
@@ -115,17 +120,20 @@ def _predict_plane(out, field, up0, up1, size, block, ramp, pad):
                     elif way == 1:
                         v = 2 * up1[y * size + oy1, x * size + ox1]
                     else:
-                        v = up0[y * size + oy0, x * size + ox0] + up1[y * size + oy1, x * size + ox1]
+                        a, b = up0[y * size + oy0, x * size + ox0], up1[y * size + oy1, x * size + ox1]
+                        doubt[y, x] += wy * max(wx[x - x_from], 0) * abs(a - b)
+                        v = a + b
                     acc[y, x] += wy * max(wx[x - x_from], 0) * v
     total = full * full * 2
     for y in range(h):
         for x in range(w):
             out[y, x] = (acc[y, x] + total // 2) // total
+            doubt[y, x] = doubt[y, x] // (total // 2)
 
 
 @njit(cache=True)
 def predict(planes, field, first, second):
-    """Fill the three planes (int32) with the prediction by `field` from two refined references."""
+    """Fill int32 [2, h, w] for three planes with prediction by `field` and doubt from two refined references."""
     _predict_plane(planes[0], field, first[0], second[0], 4, BLOCK, RAMP, PAD)
     _predict_plane(planes[1], field, first[1], second[1], 8, BLOCK // 2, RAMP // 2, PAD // 2)
     _predict_plane(planes[2], field, first[2], second[2], 8, BLOCK // 2, RAMP // 2, PAD // 2)

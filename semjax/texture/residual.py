@@ -80,7 +80,8 @@ def code_block(
     """Code the levels q[y0:y1, x0:x1] in place.
 
     q, prev, other: levels int32 [h, w] of this plane, of this plane in the frame coded before, of the plane coded
-    before. strength: int64 [>=bh, >=bw], 0..7, of the prediction at each frequency; energy its summary 0..7.
+    before. strength: int64 [>=bh, >=bw], 0..7, of the prediction at each frequency; energy its summary (0..7)
+    plus 8 times how far the references of the prediction disagree (0..5).
     kind: 0 intra, 1 inter; klass: frame class 0..3; small: 1 for a split block.
     """
     ctx = m[3]
@@ -93,6 +94,9 @@ def code_block(
                 if q[y0 + y, x0 + x] and y + x > reach:
                     reach = y + x
     left, above, before, across = _reach_contexts(q, prev, other, y0, y1, x0, x1, plane)
+    if plane == 0:  # nothing of this frame came before: ask the references instead
+        across = energy >> 3
+    energy &= 7
     what = (kind * 2 + colour) * 2 + small  # 0..7
     limit = bh + bw - 2
     k = -1

@@ -15,7 +15,7 @@ VERSION = 1
 STEPS = 256
 GROUP = 16  # frames between anchors; the payload can say 8, 16, 32 or 64
 # Step of a depth in 1/64 of the unit's step, with look-ahead and without.
-RATIOS = {True: (45, 60, 74, 83, 90, 96, 96), False: (45, 52, 64, 70)}
+RATIOS = {True: (42, 58, 76, 88, 98, 106, 106), False: (45, 52, 64, 70)}
 _LOW_LATENCY, _DIVISOR = 8, 16
 
 

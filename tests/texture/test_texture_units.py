@@ -1,0 +1,125 @@
+"""Units: coding order, low latency, what is inside a payload, and payloads of the past."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from texture_clips import moving, psnr
+
+from semjax import texture
+from semjax._varint import read_varint
+from semjax.errors import RateError, StreamError
+from semjax.texture import TextureConfig, tables, unit
+from semjax.texture.frames import plan_unit
+
+DATA = Path(__file__).parent.parent / "data" / "texture"
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(1, 300), st.sampled_from([8, 16, 32, 64]), st.booleans())
+def test_every_frame_is_planned_once_and_only_refers_to_coded_ones(count, group, lookahead):
+    done = set()
+    for plan in plan_unit(count, group, lookahead):
+        assert plan.frame not in done
+        refs = {r for r in (plan.first, plan.second) if r >= 0}
+        assert refs <= done and (plan.klass == 0) == (not refs)
+        if not lookahead:
+            assert all(r < plan.frame for r in refs)
+        done.add(plan.frame)
+    assert done == set(range(count))
+
+
+def test_heads_come_back():
+    for lookahead in (True, False):
+        for group in (8, 16, 32, 64):
+            head = unit.Head(256, 4096, lookahead, 7, group, 200)
+            assert unit.read_head(unit.write_head(head)) == (head, 6)
+    with pytest.raises(StreamError, match="version 1 expected, got 02"):
+        unit.read_head(b"\x02" + b"\0" * 8)
+
+
+def low_latency_frames(payload, count):
+    """The bytes of each frame of a low-latency unit."""
+    _, pos = unit.read_head(payload)
+    out = []
+    for _ in range(count):
+        size, start = read_varint(payload, pos, len(payload), "frame")
+        out.append(payload[pos : start + size])
+        pos = start + size
+    assert pos == len(payload)
+    return out
+
+
+@pytest.mark.parametrize(
+    "cfg", [TextureConfig(step=40, lookahead=False), TextureConfig(psnr=27, lookahead=False)]
+)
+def test_low_latency_frames_do_not_depend_on_the_future(cfg):
+    tiny = moving(10, 18, 32, 4)
+    other = tiny.copy()
+    other[6:] = moving(4, 18, 32, 9)
+    (a,), (b,) = (texture.encode_units(v, cfg, 10) for v in (tiny, other))
+    a, b = low_latency_frames(a, 10), low_latency_frames(b, 10)
+    assert a[:6] == b[:6] and a[6:] != b[6:]
+
+
+def test_low_latency_meets_the_rate_from_below_and_pays_as_it_goes():
+    tiny = moving(64, 36, 64, 3)
+    units = texture.encode_units(tiny, TextureConfig(bytes_per_frame=12, lookahead=False), 64)
+    assert 0.9 * 12 * 64 <= sum(map(len, units)) <= 12 * 64
+    sizes = [len(f) for f in low_latency_frames(units[0], 64)]
+    assert sizes[0] <= 10 * 12 and max(sizes[1:]) <= 6 * 12
+    out, _ = texture.decode_units(units, frames=64, height=36, width=64, span=64)
+    assert psnr(out, tiny) > 19
+    with pytest.raises(RateError, match="at least"):
+        texture.encode_units(tiny, TextureConfig(bytes_per_frame=1, lookahead=False), 64)
+
+
+def test_low_latency_quality_is_met_in_every_frame():
+    tiny = moving(12, 36, 64, 1)
+    data = texture.encode(tiny, TextureConfig(psnr=28, lookahead=False))
+    assert all(psnr(a, b) >= 28 for a, b in zip(texture.decode(data), tiny))
+
+
+def test_a_truncated_low_latency_unit_holds_its_last_frame():
+    tiny = moving(12, 18, 32)
+    cfg = TextureConfig(step=30, lookahead=False)
+    (payload,) = texture.encode_units(tiny, cfg, 12)
+    whole, _ = texture.decode_units([payload], frames=12, height=18, width=32, span=12)
+    keep = len(payload) - len(b"".join(low_latency_frames(payload, 12)[5:]))
+    out, status = texture.decode_units([payload[:keep]], frames=12, height=18, width=32, span=12)
+    assert (out[:5] == whole[:5]).all() and (out[5:] == whole[4]).all()
+    assert list(status) == [0] * 5 + [1] * 7
+
+
+def test_motion_is_worth_more_than_repeating_the_picture():
+    still = moving(1, 36, 64, 2)[0]
+    pan = np.stack([np.roll(still, 2 * t, axis=1) for t in range(16)])
+    assert len(texture.encode(pan, TextureConfig(step=40))) < 3 * len(
+        texture.encode(pan[:1], TextureConfig(step=40))
+    )
+
+
+def test_shipped_tables_are_integers_that_the_kernels_can_use():
+    models = tables.trained()
+    bits, weights, *_ = models.levels
+    assert bits.dtype == np.uint32 and bits.size == tables.INPUTS * tables.TABLE
+    assert weights.dtype == np.int32 and weights.shape == (tables.SETS, tables.INPUTS)
+    for counts in (bits & 1023, models.motion & 1023, models.blocks & 1023):
+        assert counts.max() <= 255
+    assert models.motion.size == tables.MOTION and models.blocks.size == tables.BLOCKS
+    models.motion[:] = 0
+    assert tables.trained().motion.any(), "callers get their own copy"
+
+
+@pytest.mark.parametrize("name", ["ahead", "low", "third"])
+def test_golden_payloads_decode_for_ever(name):
+    want = json.loads((DATA / "golden.json").read_text())[name]
+    data = (DATA / f"{name}.bin").read_bytes()
+    assert hashlib.sha256(data).hexdigest() == want["payload"]
+    out = texture.decode(data)
+    assert list(out.shape) == want["shape"]
+    assert hashlib.sha256(out.tobytes()).hexdigest() == want["frames"]
