@@ -105,34 +105,48 @@ def sentence(
 
 
 def _compose(told: list[Track], background: Track | None, state: TrackState, names: dict, fps: float) -> str:
-    frames = state.frame - state.first
     setting = _setting(background, names)
-    if not told:
-        text = f"Nothing but {setting}." if setting else "An empty scene."
+    verbs = {t.label: _verb(t, state, fps) for t in told}
+    acting = [t for t in told if verbs[t.label]]
+    resting = [t for t in told if not verbs[t.label]][: 1 if acting else 2]
+    phrases = [f"{_noun(t, names, i)} {verbs[t.label]}" for i, t in enumerate(acting)]
+    places = [
+        f"{_noun(t, names, i)} {_place(t.position, state)}" for i, t in enumerate(resting, start=len(acting))
+    ]
+    if phrases:
+        phrases[0] += f" over {setting}" if setting else ""
+        text = ", with ".join(["; ".join(phrases), *places])
+    elif places:
+        text = " and ".join(places) + (f", over {setting}" if setting else "")
     else:
-        clauses = []
-        for i, track in enumerate(told):
-            clause = f"{_noun(track, names)} {_verb(track, state, fps)}"
-            clauses.append(clause + (f" over {setting}" if i == 0 and setting else ""))
-        text = "; ".join(clauses) + "."
-    words = [text[0].upper() + text[1:], _camera(state.camera, frames, told)]
+        text = f"nothing but {setting}" if setting else "an empty scene"
+    words = [f"{text[0].upper()}{text[1:]}.", _camera(state.camera, acting)]
     return " ".join(w for w in words if w)
 
 
 def _interest(track: Track, state: TrackState) -> float:
     """How much a viewer would want to hear of a track: motion and events first, then size."""
     came, went = _came(track, state), _went(track, state)
-    motion = min(float(np.hypot(*track.moved)), 0.5) if track.frames > 2 else 0.0
+    motion = min(max(float(np.hypot(*track.moved)), 0.3 * track.travelled), 0.5) if track.frames > 2 else 0.0
     rim = len(track.first_sides) + len(track.last_sides)
     return track.area**0.5 * (0.4 + 4 * motion + 0.5 * (came + went)) / (1 + 0.25 * rim)
 
 
 def _came(track: Track, state: TrackState) -> bool:
-    return track.since == track.first > state.first
+    """Whether a thing came into view: a label alone may also be new because its thing was noticed late."""
+    new = track.since == track.first > state.first
+    return new and _gradual(track.first_area, track.first_sides, track)
 
 
 def _went(track: Track, state: TrackState) -> bool:
-    return track.last < state.frame - 1
+    """Whether a thing went out of view: a label alone may also end by being joined to another."""
+    return track.last < state.frame - 1 and _gradual(track.last_area, track.last_sides, track)
+
+
+def _gradual(area: float, sides: frozenset[str], track: Track) -> bool:
+    """Things come and go through an edge of the picture, moving, or by growing from and shrinking to little."""
+    passing = bool(sides) and float(np.hypot(*track.moved)) >= _STEPS_ASIDE
+    return passing or area < 0.4 * track.area
 
 
 def _setting(background: Track | None, names: dict) -> str:
@@ -143,9 +157,9 @@ def _setting(background: Track | None, names: dict) -> str:
     return _with_article(f"{colour_words(np.array(background.votes))} background")
 
 
-def _noun(track: Track, names: dict) -> str:
+def _noun(track: Track, names: dict, mention: int) -> str:
     size = "large " if track.area >= _BIG else "small " if track.area < _SMALL else ""
-    name = names.get(track.label) or "region"
+    name = names.get(track.label) or ("one" if mention else "region")
     if _has_article(name):
         return name
     return _with_article(f"{size}{colour_words(np.array(track.votes))} {name}")
@@ -162,25 +176,21 @@ def _with_article(phrase: str) -> str:
 
 
 def _verb(track: Track, state: TrackState, fps: float) -> str:
+    """What a track does, or "" if it only is there."""
     came, went = _came(track, state), _went(track, state)
-    way = _way(track.moved)
     if came or went:
-        parts = [_entry(track)] if came else []
-        parts += [_exit(track)] if went else []
-        return " and ".join(parts)
+        return " and ".join([_entry(track)] * came + [_exit(track)] * went)
     distance = float(np.hypot(*track.moved))
+    place = _place(track.position, state)
     if distance >= _STEPS_ASIDE:
-        pace = _pace(track.speed * fps)
-        return f"moves{pace} {way}"
+        return f"moves{_pace(track.speed * fps)} {_way(track.moved)}"
     if track.travelled > max(4 * distance, 0.12):
-        return f"moves to and fro {_place(track.position, state)}"
+        return f"moves to and fro {place}"
     if abs(track.turned) > 0.5:
-        return f"turns {'clockwise' if track.turned > 0 else 'anticlockwise'} {_place(track.position, state)}"
-    if track.frames > 2 and track.growth > 1.5:
-        return f"grows {_place(track.position, state)}"
-    if track.frames > 2 and track.growth < 0.65:
-        return f"shrinks {_place(track.position, state)}"
-    return f"stays {_place(track.position, state)}"
+        return f"turns {'clockwise' if track.turned > 0 else 'anticlockwise'} {place}"
+    if track.frames > 2 and not track.first_sides | track.last_sides and not 0.6 < track.growth < 1.7:
+        return f"{'grows' if track.growth > 1 else 'shrinks'} {place}"
+    return ""
 
 
 def _entry(track: Track) -> str:
@@ -223,17 +233,20 @@ def _place(position: tuple[float, float], state: TrackState) -> str:
     return f"on the {across}" if across else "in the middle"
 
 
-def _camera(camera: Camera, frames: int, told: list[Track]) -> str:
+def _camera(camera: Camera, acting: list[Track]) -> str:
     moves = []
-    if abs(camera.pan) > 0.04 and abs(camera.pan) > 0.4 * abs(camera.tilt):
-        moves.append(f"pans {'right' if camera.pan > 0 else 'left'}")
-    if abs(camera.tilt) > 0.04 and abs(camera.tilt) > 0.4 * abs(camera.pan):
+    across, along = abs(camera.pan), abs(camera.tilt)
+    lead = acting[0].moved[0] if acting else 0.0
+    if across > 0.04 and across > 0.4 * along:
+        side = "right" if camera.pan > 0 else "left"
+        moves.append(f"follows it to the {side}" if 0.5 < lead / camera.pan < 2 else f"pans {side}")
+    if along > 0.04 and along > 0.4 * across:
         moves.append(f"tilts {'down' if camera.tilt > 0 else 'up'}")
     if abs(camera.zoom) > 0.08:
         moves.append(f"moves {'closer' if camera.zoom > 0 else 'away'}")
     if abs(camera.roll) > 0.12:
         moves.append(f"rolls {'clockwise' if camera.roll > 0 else 'anticlockwise'}")
-    if not moves or frames < 2:
+    if not moves:
         return ""
     listed = moves[0] if len(moves) == 1 else ", ".join(moves[:-1]) + " and " + moves[-1]
     return f"The camera {listed}."

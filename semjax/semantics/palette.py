@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from semjax.semantics.partition import COLOUR_BINS, colour_index
-
 # several sRGB anchors may share a word; words are what most people would say
 _ANCHORS = (
     ("black", (18, 18, 18)), ("black", (40, 40, 42)), ("dark grey", (78, 78, 80)), ("grey", (128, 128, 128)),
@@ -37,23 +35,27 @@ def _means() -> Float[np.ndarray, "names 3"]:
 
 
 @functools.cache
-def _table() -> Int[np.ndarray, "4096"]:
-    """The nearest name of every colour bin (see `partition.colour_index`)."""
-    n = COLOUR_BINS
-    light, a, b = np.meshgrid(np.arange(n), np.arange(n), np.arange(n), indexing="ij")
-    centres = np.stack([light * 16 + 8, a * 6 + 83, b * 6 + 83], axis=-1).reshape(-1, 3)
+def _table() -> Int[np.ndarray, "32768"]:
+    """The index into `NAMES` of every RGB colour of 5 bits a channel."""
+    level = np.arange(32, dtype=np.uint8) * 8 + 4
+    rgb = np.stack(np.meshgrid(level, level, level, indexing="ij"), axis=-1).reshape(1, -1, 3)
+    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[0].astype(np.float32)
     # lightness is worth half: a shadow does not change what a colour is called
-    difference = (centres[:, None] - _anchors()[None]) * [0.4, 1, 1]
+    difference = (lab[:, None] - _anchors()[None]) * np.array([0.4, 1, 1], np.float32)
     nearest = (difference**2).sum(axis=-1).argmin(axis=1)
     return np.array([NAMES.index(_ANCHORS[i][0]) for i in nearest], np.int32)
 
 
+def _names_of(rgb: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, "h w"]:
+    r, g, b = np.moveaxis(rgb.astype(np.int32) >> 3, -1, 0)
+    return _table()[(r << 10) | (g << 5) | b]
+
+
 def colour_votes(
-    lab: UInt8[np.ndarray, "h w 3"], labels: UInt8[np.ndarray, "h w"]
+    rgb: UInt8[np.ndarray, "h w 3"], labels: UInt8[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "256 names"]:
     """How many pixels of every label would be called by each of `NAMES`."""
-    word = _table()[colour_index(lab)]
-    flat = labels.astype(np.int64).ravel() * len(NAMES) + word.ravel()
+    flat = labels.astype(np.int64).ravel() * len(NAMES) + _names_of(rgb).ravel()
     return np.bincount(flat, minlength=256 * len(NAMES)).reshape(256, -1).astype(np.float64)
 
 
@@ -77,5 +79,4 @@ def colour_words(votes: Float[np.ndarray, " names"]) -> str:
 
 def colour_name(rgb: tuple[int, int, int]) -> str:
     """The word for one sRGB colour, e.g. (200, 30, 35) -> "red"."""
-    lab = cv2.cvtColor(np.array([[rgb]], np.uint8), cv2.COLOR_RGB2LAB)
-    return NAMES[_table()[colour_index(lab)[0, 0]]]
+    return NAMES[_names_of(np.array([[rgb]], np.uint8))[0, 0]]

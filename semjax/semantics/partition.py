@@ -9,16 +9,20 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 COLOUR_BINS = 16  # per channel of the colour histograms
+_LIGHT_BINS = np.arange(256, dtype=np.int32) >> 4
+_CHROMA_EDGES = (-60, -36, -24, -18, -12, -6, 0, 6, 12, 18, 24, 30, 36, 48, 64)  # warm colours are commoner
+_CHROMA_BINS = np.digitize(np.arange(256) - 128, _CHROMA_EDGES).astype(np.int32)
 
 
 def colour_index(lab: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, "h w"]:
     """The histogram bin, 0..4095, of every pixel of an 8-bit Lab picture.
 
-    Lightness in steps of 16; a and b in steps of 6 around grey, because real pictures hold few strong colours.
+    Lightness in steps of 16; a and b in steps that widen away from grey, because real pictures hold few strong
+    colours.
     """
-    light = lab[..., 0].astype(np.int32) >> 4
-    ab = np.clip((lab[..., 1:].astype(np.int32) - 128 + 48) // 6, 0, COLOUR_BINS - 1)
-    return (light * COLOUR_BINS + ab[..., 0]) * COLOUR_BINS + ab[..., 1]
+    bins = np.array([_LIGHT_BINS, _CHROMA_BINS, _CHROMA_BINS]).T
+    light, a, b = np.moveaxis(np.take_along_axis(bins, lab.reshape(-1, 3).astype(np.intp), axis=0), -1, 0)
+    return ((light * COLOUR_BINS + a) * COLOUR_BINS + b).reshape(lab.shape[:-1])
 
 
 def colour_histograms(
@@ -132,6 +136,7 @@ class _Graph:
             for a, b in ((near, far), (far, near)):
                 np.add.at(self.length, (a, b), 1)
                 np.add.at(self.edge, (a, b), step)
+        self.inner_length, self.inner_edge = np.zeros((2, count))
         self.alive = list(range(count))
         self.parent = np.arange(count)
         self.price = np.full((count, count), np.inf)
@@ -149,7 +154,10 @@ class _Graph:
         alike = overlap(self.histogram[others] / self.area[others, None], self.histogram[region][None] / mine)
         means = self.colour[others] / self.area[others, None] - self.colour[region] / mine
         apart = np.minimum(np.sqrt((means**2).sum(axis=1)) / 40, 1)
-        edge = np.minimum(self.edge[region, others] / self.length[region, others] / 25, 1)
+        # an edge counts as far as it is stronger than those inside the smoother of the two
+        texture = self.inner_edge / np.maximum(self.inner_length, 1)
+        edge = self.edge[region, others] / self.length[region, others]
+        edge = np.clip((edge - 0.7 * np.minimum(texture[others], texture[region])) / 25, 0, 1)
         smaller = np.minimum(self.area[others], mine) / self.total
         price = (0.4 * (1 - alike) + 0.7 * apart + 0.4 * edge) * smaller**0.25
         self.price[region, others] = price
@@ -166,6 +174,8 @@ class _Graph:
 
     def join(self, keep: int, gone: int) -> None:
         """Let `keep` swallow `gone`."""
+        self.inner_length[keep] += self.inner_length[gone] + self.length[keep, gone]
+        self.inner_edge[keep] += self.inner_edge[gone] + self.edge[keep, gone]
         for sums in (self.length, self.edge):
             sums[keep] += sums[gone]
             sums[:, keep] += sums[:, gone]

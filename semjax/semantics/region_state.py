@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int16, UInt8
 
 from semjax.errors import InputError
 from semjax.semantics.change import CutConfig, CutState
@@ -49,6 +49,7 @@ class RegionState:
     belief: one probability plane per region and, last, that of "unknown".
     histogram: the regions' colours.
     ids: the label that each region is drawn with; ids[0] == 0. next_id: the next label to give.
+    drawn: the latest labels at the working size; -1 where they do not hold any more.
     unexplained: for how many frames "unknown" has been winning.
     drift: how far every pixel's content has lately moved against the camera, in pixels (old motion fades).
     kinship: for each pair of regions, for how many frames (old ones fade) it has looked like one thing.
@@ -62,6 +63,7 @@ class RegionState:
     histogram: Float[np.ndarray, "K 4096"] | None = None
     ids: tuple[int, ...] = ()
     next_id: int = 1
+    drawn: Int16[np.ndarray, "h w"] | None = None
     unexplained: Float[np.ndarray, "h w"] | None = None
     drift: Float[np.ndarray, "h w 2"] | None = None
     kinship: Float[np.ndarray, "K K"] | None = None

@@ -10,7 +10,7 @@ import dataclasses
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from semjax.errors import InputError
 from semjax.semantics import belief as filtering
@@ -21,6 +21,7 @@ from semjax.semantics.population import next_free, update_population
 from semjax.semantics.region_state import RegionConfig, RegionState
 
 _WORK_PIXELS = 40_000  # regions are found at about this many pixels and drawn at full size
+_HOLD = 0.35  # advantage in probability of the label drawn before
 _CELL = 8  # pixels between the seeds of superpixels
 
 
@@ -83,7 +84,9 @@ def _step(frame: np.ndarray, state: RegionState, cfg: RegionConfig) -> tuple[np.
     step = _start if state.belief is None or cut else _follow
     state = step(lab, grey, state, cfg)
     state = dataclasses.replace(state, cut=cut_state, size=size, grey=grey, lab=lab)
-    return _draw(state, size, cfg), state
+    belief = _settled(state, cfg)
+    drawn = np.array(state.ids, np.int16)[belief.argmax(axis=0)]
+    return _draw(belief, state.ids, size, cfg), dataclasses.replace(state, drawn=drawn)
 
 
 def _working_picture(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -118,6 +121,7 @@ def _start(lab: np.ndarray, grey: np.ndarray, state: RegionState, cfg: RegionCon
         ids=tuple(ids),
         next_id=next_id,
         unexplained=np.zeros(grey.shape, np.float32),
+        drawn=None,
         drift=np.zeros((*grey.shape, 2), np.float32),
         kinship=np.zeros((count, count), np.float32),
     )
@@ -145,7 +149,8 @@ def _follow(lab: np.ndarray, grey: np.ndarray, state: RegionState, cfg: RegionCo
     moved = filtering.carry_plainly(state.belief, flow)
     motions = filtering.region_motions(flow, moved, trust, matched)
     flow = filtering.settle(flow, motions, moved, matched, trust, along)
-    flow[np.abs(flow).max(axis=-1) < 0.1] = 0  # a still picture is not blurred by resampling it
+    still = np.abs(flow).max(axis=-1) < 0.1
+    flow[still] = 0  # a still picture is not blurred by resampling it
     index = colour_index(lab)
     prior = filtering.carry(state.belief, flow)
     drift = filtering.drift_step(state.drift, flow, motions[0], trust)
@@ -157,6 +162,7 @@ def _follow(lab: np.ndarray, grey: np.ndarray, state: RegionState, cfg: RegionCo
     state = dataclasses.replace(
         state,
         belief=belief,
+        drawn=np.where(still, state.drawn, np.int16(-1)),
         drift=drift,
         histogram=filtering.learn(index, belief, state.histogram),
         unexplained=np.where(belief[-1] > 0.5, unexplained + 1, 0).astype(np.float32),
@@ -164,30 +170,47 @@ def _follow(lab: np.ndarray, grey: np.ndarray, state: RegionState, cfg: RegionCo
     return update_population(state, lab, flow, motions, cfg)
 
 
-def _draw(state: RegionState, size: tuple[int, int], cfg: RegionConfig) -> np.ndarray:
-    """Label map at full size: specks given to their surroundings, outlines smooth."""
-    planes = _without_specks(state.belief[:-1], max(1, round(cfg.min_area * state.grey.size)))
+def _settled(state: RegionState, cfg: RegionConfig) -> Float[np.ndarray, "K h w"]:
+    """The probabilities to draw from: the label drawn before has an advantage where the picture stands still.
+
+    Outlines are paid for in bits whenever they move, so near-ties keep the old label; pieces too small to be worth
+    an outline go to what surrounds them.
+    """
+    belief = state.belief[:-1].copy()
+    if state.drawn is not None:
+        for plane, name in zip(belief, state.ids, strict=True):
+            plane[state.drawn == name] += _HOLD * cfg.smoothness
+    return _without_specks(belief, state.drawn, state.ids, max(1, round(cfg.min_area * state.grey.size)))
+
+
+def _draw(belief: np.ndarray, ids: tuple[int, ...], size: tuple[int, int], cfg: RegionConfig) -> np.ndarray:
+    """Label map at full size with smooth outlines."""
     sigma = 1.2 * cfg.smoothness
-    if sigma > 0:
-        planes = [cv2.GaussianBlur(p, (0, 0), sigma) for p in planes]
-    planes = [cv2.resize(p, size[::-1], interpolation=cv2.INTER_LINEAR) for p in planes]
-    best, label = planes[0].copy(), np.zeros(size, np.uint8)
-    for plane, name in zip(planes[1:], state.ids[1:], strict=True):
+    best, label = np.full(size, -1, np.float32), np.zeros(size, np.uint8)
+    for plane, name in zip(belief, ids, strict=True):
+        plane = cv2.GaussianBlur(plane, (0, 0), sigma) if sigma > 0 else plane
+        plane = cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR)
         label[plane > best] = name
         np.maximum(best, plane, out=best)
     return label
 
 
-def _without_specks(belief: np.ndarray, least: int) -> np.ndarray:
-    """Probabilities whose winner has no piece under `least` pixels (two passes catch what the first one makes)."""
+def _without_specks(
+    belief: np.ndarray, before: np.ndarray | None, ids: tuple[int, ...], least: int
+) -> np.ndarray:
+    """Probabilities whose winner has no piece under `least` pixels, or half that if it was drawn `before`.
+
+    Two rules of size, so that a piece at the limit does not blink; two passes, to catch what the first one makes.
+    """
     belief = belief.copy()
     for _ in range(2):
         owner = belief.argmax(axis=0)
-        for k in range(len(belief)):
-            _, parts, stats, _ = cv2.connectedComponentsWithStats(
-                (owner == k).astype(np.uint8), connectivity=4
-            )
-            small = stats[:, cv2.CC_STAT_AREA] < least
+        for k, name in enumerate(ids):
+            mine = (owner == k).astype(np.uint8)
+            count, parts, stats, _ = cv2.connectedComponentsWithStats(mine, connectivity=4)
+            area = stats[:, cv2.CC_STAT_AREA]
+            old = np.zeros(count) if before is None else np.bincount(parts[before == name], minlength=count)
+            small = area < np.where(old > 0.5 * area, least / 2, least)
             small[0] = False
             if small.any():
                 belief[k][small[parts]] = 0

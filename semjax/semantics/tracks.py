@@ -161,7 +161,7 @@ def _update(state: TrackState, frame: np.ndarray, labels: np.ndarray) -> TrackSt
     small = cv2.resize(np.ascontiguousarray(frame), work, interpolation=cv2.INTER_AREA)
     label = cv2.resize(np.ascontiguousarray(labels), work, interpolation=cv2.INTER_NEAREST)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    votes = colour_votes(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), label)
+    votes = colour_votes(small, label)
     step = {}
     camera = state.camera
     if state.grey is not None:
