@@ -14,6 +14,7 @@ NAME.png. Speeds are frames per second of processor time.
 import dataclasses
 import json
 import lzma
+import os
 import time
 from fractions import Fraction
 from functools import partial
@@ -38,6 +39,8 @@ PEERS = {
     "libaom": ("libaom-av1", (20, 32, 42, 52, 60), {"cpu-used": "4", "row-mt": "0"}),
 }
 SCALES = (1, 2, 3, 4, 6, 8)
+SMALLEST = 66  # pixels a side below which SVT-AV1 cannot work
+os.environ.setdefault("SVT_LOG", "1")  # errors only
 
 
 @dataclasses.dataclass
@@ -174,7 +177,7 @@ def peers(truth, ignore):
             size = (small.shape[2], small.shape[1])
             grey = np.stack([cv2.resize(f * 255, size, interpolation=cv2.INTER_AREA) for f in compact])
         for name, (codec, qualities, options) in PEERS.items():
-            if codec not in av.codecs_available:
+            if codec not in av.codecs_available or min(grey.shape[1:]) < SMALLEST:
                 continue
             for crf in qualities:
                 start = time.process_time()

@@ -13,13 +13,12 @@ import numpy as np
 from semjax.contours import blocks, priors
 from semjax.contours.between import between, sliding
 from semjax.contours.grid import WEIGHTS, enlarge, shrink
-from semjax.contours.gridmodel import FORWARD, INTRA, MIDDLE, code_map, new_state
+from semjax.contours.gridmodel import FORWARD, INTRA, MIDDLE, PAST_END, code_map, new_state
 from semjax.entropy import binary as eb
 from semjax.errors import StreamError
 
 TAG = 1
 MAX_GAP = 16
-_PAST_END = 64  # bytes a decoder may read behind a payload before it calls it damaged
 _LIMIT = 60
 # Where each group of models starts.
 _SLIDE, _INTRA_FLAG, _SPLIT, _SKIP, _CARRY, _SIZE, _STEP, _GAP, _SCALE = 0, 1, 2, 4, 6, 16, 32, 64, 128
@@ -79,7 +78,7 @@ class Codec:
 
     def check(self):
         """Stop a damaged unit early: it keeps reading long after its bytes have ended."""
-        if eb.is_decoding(self.coder) and self.coder[3] > self.coder[5] + _PAST_END:
+        if eb.is_decoding(self.coder) and self.coder[3] > self.coder[5] + PAST_END:
             raise StreamError("contour unit ends early; it is truncated or damaged")
 
     def predict(self, ref: np.ndarray, frame: Frame) -> np.ndarray:

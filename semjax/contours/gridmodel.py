@@ -45,6 +45,7 @@ _NEAR = 12  # neighbours that must agree for the short cut
 _MOST = 32  # candidates at most
 _LIMIT = 250
 _FLAG_LIMIT = 1000
+PAST_END = 64  # bytes a decoder may read behind a payload before it calls it damaged
 N_SETS1 = 4 * 3 * 20
 N_SETS2 = 3 * 4 * 8
 N_APM = 4 * 1600
@@ -148,6 +149,8 @@ def code_map(coder, buf, cur, g1, g2, g3, f1, s, kind, gap, state, hidden, out_w
     scratch = np.zeros(N_HIDDEN, np.int64)
     rows = logged
     for y in range(h):
+        if eb.is_decoding(coder) and coder[3] > coder[5] + PAST_END:
+            break  # damaged: the caller sees it too
         buf = eb.reserve(coder, buf, w * (_MOST + 10))
         for x in range(w):
             west = cur[y, x - 1] if x > 0 else (cur[y - 1, x] if y > 0 else (g1[0, 0] if kind else 0))
