@@ -31,7 +31,9 @@ def write_video(path: Path, frames, fps: float, crf: int) -> None:
         stream.codec_context.color_trc = 1
         for image in frames:
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            box.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range=1)))
+            box.mux(
+                stream.encode(frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range=1))
+            )
         box.mux(stream.encode(None))
 
 
@@ -45,16 +47,18 @@ def write_labels(folder: Path, labels) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=480)
     parser.add_argument("--theme", choices=scenes.THEMES, default="meadow")
     parser.add_argument("--frames", type=int, default=112)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--height", type=int, default=288)
     parser.add_argument("--fps", type=float, default=25.0)
     parser.add_argument("--objects", type=int, default=6)
-    parser.add_argument("--supersample", type=int, default=1, help="n x n colour samples a pixel")
+    parser.add_argument("--supersample", type=int, default=2, help="n x n colour samples a pixel")
     parser.add_argument("--crf", type=int, default=18)
     args = parser.parse_args()
     cfg = scenes.SceneConfig(
@@ -70,7 +74,9 @@ def main() -> None:
         "caption": whole.text,
         "segments": [{"first": c.first, "last": c.last, "caption": c.text} for c in segments],
     }
-    (args.out / "captions.json").write_text(json.dumps(text, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (args.out / "captions.json").write_text(
+        json.dumps(text, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     size = (args.out / "video.mp4").stat().st_size
     print(f"{args.out}: {args.frames} frames, video {size} bytes\n{whole.text}")
 

@@ -24,7 +24,7 @@ def _blades(x, row, px, seed):
 
     `row` is constant along the picture's rows; the camera never moves in depth, so it stays with the ground.
     """
-    level = jnp.log2(0.16 / px)
+    level = jnp.log2(0.19 / px)
     lower = jnp.floor(level)
     near = fbm(x * 2.0**lower, row, seed, 0.0, octaves=2)
     finer = fbm(x * 2.0 ** (lower + 1), row, seed, 0.0, octaves=2)
@@ -37,13 +37,13 @@ def grass(view, scene, x, z, px, pz):
     big = fbm(x * 0.35, z * 0.35, scene.seed, wide * 0.3, octaves=3)
     clump = fbm(x * 1.7, z * 1.7, scene.seed + 1, wide * 1.3, octaves=4)
     wind = fbm(x * 0.5 - view.time * 0.8, z * 0.5, scene.seed + 2, pz, octaves=2)
-    blade = _blades(x, 95 * view.y / z, px, scene.seed + 3)
+    blade = _blades(x, 82 * view.y / z, px, scene.seed + 3)
     base = mix(
         scene.bg[0],
         scene.bg[0] * rgb("fff2a0") * 1.5,
         jnp.clip(0.4 + 0.5 * big + 0.25 * wind, 0, 1)[..., None],
     )
-    colour = base * (0.84 + 0.35 * clump + 0.5 * blade)[..., None]
+    colour = base * (0.84 + 0.34 * clump + 0.52 * blade)[..., None]
     dot, ident, _ = cells(x * 3.2, z * 3.2, scene.seed + 4, jitter=0.9)
     bloom = smoothstep(0.11, 0.06, dot) * (ident > 0.62) * smoothstep(0.1, 0.03, px) * (big > -0.1)
     petal = mix(rgb("fff8e0"), scene.bg[3], (ident > 0.84)[..., None] * 1.0)
