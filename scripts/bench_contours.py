@@ -160,7 +160,16 @@ def video(frames, codec, crf, options):
         decoder.extradata = encoder.extradata
     decoded = [f for p in [*packets, None] for f in decoder.decode(p)]
     out = np.stack([f.to_ndarray()[: frames.shape[1], : frames.shape[2]] for f in decoded])
-    return sum(p.size for p in packets), out
+    return sum(coded_size(bytes(p), codec) for p in packets), out
+
+
+def coded_size(packet: bytes, codec: str) -> int:
+    """Bytes of a packet without the texts that x264 and x265 put into supplemental information."""
+    extra = {"libx264": lambda b: b & 31 == 6, "libx265": lambda b: b >> 1 & 63 in (39, 40)}.get(codec)
+    if extra is None:
+        return len(packet)
+    units = packet.split(b"\x00\x00\x01")
+    return sum(len(u) + 3 for u in units[1:] if not extra(u[0]))
 
 
 def peers(truth, ignore):
@@ -223,7 +232,7 @@ def at_target(rows, target):
                 0.0 if high["miou"] == low["miou"] else (target - low["miou"]) / (high["miou"] - low["miou"])
             )
             size = np.exp(np.log(low["bytes"]) * (1 - part) + np.log(high["bytes"]) * part)
-            if high["miou"] - low["miou"] < 0.03 and (best is None or size < best[0]):
+            if high["miou"] - low["miou"] < 0.1 and (best is None or size < best[0]):
                 best = (float(size), low["bf"] * (1 - part) + high["bf"] * part)
     return best
 
