@@ -68,7 +68,7 @@ def ldpc_decode(llr: Float[Array, "... n"], code: LdpcCode, cfg: DecoderConfig =
 
     `llr` is float [..., n]; NaN counts as "nothing received". jit- and vmap-able with `code` and `cfg` static;
     compiled once for each code, configuration and batch shape. Raises InputError for another length.
-    Sources: Gallager 1962 (sum-product); Chen and Fossorier 2002 (normalised, offset min-sum); Hocevar 2004 (layers).
+    Sources: Gallager 1962; Chen, Fossorier 2002 (normalised and offset min-sum); Hocevar 2004 (layered schedule).
     """
     llr = jnp.asarray(llr)
     if llr.ndim == 0 or llr.shape[-1] != code.n:
@@ -80,23 +80,26 @@ def ldpc_decode(llr: Float[Array, "... n"], code: LdpcCode, cfg: DecoderConfig =
     return _decode(llr, code, cfg)
 
 
-def rate_recover(llr: Float[Array, "... n"], code: LdpcCode, limit: float) -> Float[Array, "... N"]:
-    """Channel values of the columns in use: repeats added up, 0 where nothing was sent, `limit` for fillers."""
-    layout = code.layout
+def rate_recover(llr, code: LdpcCode, limit: float):
+    """float [..., n] -> float32 [..., columns * Z], NumPy or JAX: channel values of the columns in use.
+
+    Repeats are added up; 0 where nothing was sent; `limit` (certainly 0) for fillers.
+    """
+    xp = np if isinstance(llr, np.ndarray) else jnp
+    layout, batch = code.layout, llr.shape[:-1]
     size = layout.order.size
-    llr = jnp.nan_to_num(llr.astype(jnp.float32), nan=0.0, posinf=limit, neginf=-limit)
-    batch = llr.shape[:-1]
-    plain = jnp.swapaxes(llr.reshape(*batch, -1, code.bits_per_symbol), -1, -2).reshape(*batch, code.n)
+    llr = xp.nan_to_num(llr.astype(np.float32), nan=0.0, posinf=limit, neginf=-limit)
+    plain = xp.swapaxes(llr.reshape(*batch, -1, code.bits_per_symbol), -1, -2).reshape(*batch, code.n)
     laps = -(-code.n // size)
-    padded = jnp.concatenate([plain, jnp.zeros((*batch, laps * size - code.n), plain.dtype)], axis=-1)
-    total = jnp.clip(padded.reshape(*batch, laps, size).sum(axis=-2), -limit, limit)
+    padded = xp.concatenate([plain, xp.zeros((*batch, laps * size - code.n), plain.dtype)], axis=-1)
+    total = xp.clip(padded.reshape(*batch, laps, size).sum(axis=-2), -limit, limit)
     # one table look-up places the sums: the two entries appended are "not sent" and "known to be 0"
     source = np.full(layout.columns * layout.z, size)
     source[code.k : layout.known * layout.z] = size + 1
     inside = layout.order < source.size
     source[layout.order[inside]] = np.flatnonzero(inside)
-    constants = jnp.broadcast_to(jnp.array([0.0, limit], total.dtype), (*batch, 2))
-    return jnp.concatenate([total, constants], axis=-1)[..., source]
+    constants = xp.broadcast_to(xp.asarray([0.0, limit], total.dtype), (*batch, 2))
+    return xp.concatenate([total, constants], axis=-1)[..., source]
 
 
 @functools.partial(jax.jit, static_argnames=("code", "cfg"))
