@@ -18,6 +18,7 @@ from semjax.texture.tables import Models
 from semjax.texture.transform import segments
 
 SQUARE = 16  # a frame is cut into squares of about this many samples
+_NO_GUESS = np.zeros((0, 0, 5), np.int32)
 KEY = 4  # low latency: every fourth frame is a better one that the next three refer to
 
 
@@ -90,7 +91,7 @@ class Effort:
 @njit(cache=True)
 def _code_frame(
     coder, buf, levels, motion_models, block_models, field, choice, hint, first, second, d0, d1, klass, cuts_y,
-    cuts_x, split, modes, q, prev, org, rec, inter, step, lam, scratch, encoding, pricer,
+    cuts_x, split, modes, q, prev, org, rec, inter, step, lam, scratch, encoding, pricer, guess,
 ):  # fmt: skip
     """Code one frame; when encoding decide everything first. Returns buf."""
     h, w = rec[0].shape
@@ -110,6 +111,7 @@ def _code_frame(
                 d1,
                 klass,
                 lam[2],
+                guess,
             )
         found = np.zeros((CANDIDATES, 5), np.int32)
         for i in range(field.shape[0]):
@@ -152,11 +154,12 @@ def _velocity(field, d0, d1):
 
 
 class Coded(NamedTuple):
-    """A coded frame: its planes, its levels (int32 each) and the velocity of its blocks (None: intra)."""
+    """A coded frame: its planes, its levels (int32 each), the velocity of its blocks (None: intra), its motion."""
 
     planes: tuple[np.ndarray, ...]
     levels: tuple[np.ndarray, ...]
     velocity: np.ndarray | None
+    field: np.ndarray
 
 
 class FrameCoder:
@@ -178,7 +181,7 @@ class FrameCoder:
             self._last_use[plan.first] = self._last_use[plan.second] = k
         self._done = 0
 
-    def code(self, coder, buf, plan: Plan, step: int, truth=None, effort: Effort | None = None):
+    def code(self, coder, buf, plan: Plan, step: int, truth=None, effort: Effort | None = None, guess=None):
         """Code one frame; the models learn, but the frame is no reference before `keep` was called.
 
         Args:
@@ -187,6 +190,7 @@ class FrameCoder:
             step: quantiser step in 1/16 grey level.
             truth: the three planes int32 when encoding, None when decoding.
             effort: what bits are worth; needed when encoding.
+            guess: motion found for this frame at another rate (int32 [rows, cols, 5]); saves most of the search.
 
         Returns:
             (the frame as coded, buf); the frame's `planes` are three int32 [h, w].
@@ -213,8 +217,9 @@ class FrameCoder:
             coder, buf, models.levels, models.motion, models.blocks, field, choice, hint, first, second, d0, d1,
             plan.klass, *self._cuts, split, modes, levels, self._levels, self._zeros if truth is None else truth,
             planes, self._inter, step, lam, self._scratch, truth is not None, self._pricer,
+            _NO_GUESS if guess is None else guess,
         )  # fmt: skip
-        return Coded(planes, levels, _velocity(field, d0, d1) if plan.klass else None), buf
+        return Coded(planes, levels, _velocity(field, d0, d1) if plan.klass else None, field), buf
 
     def keep(self, plan: Plan, coded: Coded) -> None:
         """Remember a frame as long as later ones refer to it, and forget what none will refer to any more."""

@@ -19,9 +19,9 @@ DEFAULT_BYTES = 10.0
 SLOPE = 0.046  # log of the bytes for one step index, about
 DECIBELS = 0.17  # PSNR for one step index, about
 _FRACTION = 0.3  # log of the effort over one step index
-_CLOSE = 0.975  # a rate this near below the budget is good enough
+_CLOSE = 0.97  # a rate this near below the budget is good enough
 _START = 155.0  # first knob to try
-_TRIES = 7
+_TRIES = 6
 
 
 def effort_of(index: int, fraction: float = 0.0) -> Effort:
@@ -44,6 +44,7 @@ class AheadEncoder:
         self._planes = [pixels.to_planes(t[::divisor]) for t in self.truth]
         self._size = (tiny.shape[2], tiny.shape[1])
         self._divisor = divisor
+        self._motion: dict[int, dict[int, np.ndarray]] = {}  # what the last try of a unit found
         self._tried: dict[tuple[int, float], tuple[bytes, float]] = {}
 
     def unit(self, u: int, knob: float) -> tuple[bytes, float]:
@@ -51,9 +52,9 @@ class AheadEncoder:
         if (u, knob) not in self._tried:
             index = min(max(math.ceil(knob), 0), STEPS - 1)
             head = Head(*self._size, True, self._divisor, GROUP, index)
-            payload, planes = encode_ahead(
-                self._planes[u], head, effort_of(index, min(max(index - knob, 0.0), 1.0))
-            )
+            effort = effort_of(index, min(max(index - knob, 0.0), 1.0))
+            coded = encode_ahead(self._planes[u], head, effort, guess=self._motion.get(u))
+            payload, planes, self._motion[u] = coded
             error = (
                 fill_in(pixels.to_rgb(planes), head, len(self.truth[u])).astype(np.float32) - self.truth[u]
             )
@@ -66,33 +67,30 @@ class AheadEncoder:
         return [p for p, _ in coded], sum(e for _, e in coded)
 
 
-def _seek(value: Callable[[float], float], target: float, slope: float, near: float) -> float:
+def _seek(value: Callable[[float], float], target: float, slope: float, near: float, start: float) -> float:
     """Least knob (0..255) found with value(knob) <= target, or 255; `value` falls by about `slope` for one.
 
     Stops as soon as a value lies within `near` below the target.
     """
-    low, high = -1.0, STEPS - 1.0  # value(low) > target, value(high) is hoped to be <= target
-    knob, best = _START, None
-    at_low = at_high = None
+    low, high = -1.0, STEPS - 1.0  # knobs known (or hoped, at the ends) to lie above the target and below it
+    knob, best, aim = start, None, target - near / 2
+    before = None  # the try before the last one
     for _ in range(_TRIES):
         v = value(knob)
         if v <= target:
             best = high = knob
-            at_high = v
             if target - v <= near or knob <= 0:
                 return knob
         else:
-            low, at_low = knob, v
-        aim = target - near / 2
-        if at_low is not None and at_high is not None and at_low > at_high:
-            knob = low + (high - low) * (at_low - aim) / (at_low - at_high)
-        else:
-            knob += (v - aim) / slope
-        knob = round(
-            min(max(knob, 0.0, low + 0.05), STEPS - 1.0, high - 0.05 if best is not None else STEPS), 2
-        )
+            low = knob
+        if before is not None and abs(before[0] - knob) > 0.2:
+            slope = min(max((before[1] - v) / (knob - before[0]), slope / 2), slope * 2)
+        before = knob, v
+        knob = round(knob + (v - aim) / slope, 2)
         if high - low < 0.12:
             break
+        if not low < knob < high:
+            knob = STEPS - 1.0 if best is None and knob >= high else round((low + high) / 2, 2)
     return STEPS - 1.0 if best is None else best
 
 
@@ -105,7 +103,10 @@ def encode_for_bytes(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: 
     def log_bytes(knob: float) -> float:
         return math.log(sum(map(len, encoder.all(knob)[0])))
 
-    knob = _seek(log_bytes, math.log(max(budget, 1)), SLOPE, -math.log(_CLOSE))
+    # A finer guess than the middle: most clips lie within half an octave of it.
+    start = _START - math.log(max(wanted, 0.1) / (20.0 * tiny.shape[1] * tiny.shape[2] / 2304)) / SLOPE
+    start = round(min(max(start, 20.0), STEPS - 20.0))
+    knob = _seek(log_bytes, math.log(max(budget, 1)), SLOPE, -math.log(_CLOSE), start)
     payloads = encoder.all(knob)[0]
     if sum(map(len, payloads)) > budget:
         raise rate_error(wanted, len(tiny), sum(map(len, payloads)) + overhead)
@@ -117,7 +118,7 @@ def _spend_rest(encoder: AheadEncoder, payloads: list[bytes], knob: float, budge
     out, left = list(payloads), budget - sum(map(len, payloads))
     for u in range(len(out)):
         for less in (1.0, 0.5, 0.25):
-            if left <= (1 - _CLOSE) * budget:
+            if left <= 0.03 * budget:
                 return out
             finer = encoder.unit(u, max(knob - less * len(out), 0.0))[0]
             if len(out[u]) < len(finer) <= len(out[u]) + left:
@@ -143,7 +144,7 @@ def encode_for_psnr(tiny: np.ndarray, cfg: TextureConfig, span: int) -> list[byt
         return -10 * math.log10(255.0**2 * tiny.size / max(encoder.all(STEPS - 1 - knob)[1], 1e-9))
 
     # The knob runs backwards here: a finer step is what lowers the shortfall.
-    return encoder.all(STEPS - 1 - _seek(shortfall, -cfg.psnr, DECIBELS, 0.1))[0]
+    return encoder.all(STEPS - 1 - _seek(shortfall, -cfg.psnr, DECIBELS, 0.1, STEPS - 1 - _START))[0]
 
 
 def encode_at(tiny: np.ndarray, cfg: TextureConfig, span: int, knob: float) -> list[bytes]:

@@ -59,8 +59,11 @@ def _descend(org, up0, up1, v, way, start, at_y, at_x, h, w, y0, y1, x0, x1, sca
 
 
 @njit(cache=True)
-def search(pricer, buf, models, field, choice, hint, org, up0, up1, d0, d1, klass, lam):
-    """Choose the motion of every block of a frame: fills `field` and `choice`. Models are not taught."""
+def search(pricer, buf, models, field, choice, hint, org, up0, up1, d0, d1, klass, lam, guess):
+    """Choose the motion of every block of a frame: fills `field` and `choice`. Models are not taught.
+
+    guess: a field found earlier for the same frame at another rate, only refined here; or one without rows.
+    """
     h, w = org.shape
     found = np.zeros((CANDIDATES, 5), np.int32)
     trial = np.zeros((3, 5), np.int32)
@@ -116,16 +119,22 @@ def search(pricer, buf, models, field, choice, hint, org, up0, up1, d0, d1, klas
                 field[i, j] = keep
                 choice[i, j] = pick
                 continue
-            for way in range(ways):
+            guessed = guess.shape[0] > 0
+            if guessed:
+                trial[0] = guess[i, j]
+                for way in range(ways):
+                    if trial[0, 0] == 2 or trial[0, 0] == way:
+                        _descend(org, up0, up1, trial[0], way, 1, at_y, at_x, h, w, y0, y1, x0, x1, scale)
+            for way in range(0 if guessed else ways):
                 _descend(org, up0, up1, trial[way], way, 16, at_y, at_x, h, w, y0, y1, x0, x1, scale)
-            if d1:
+            if d1 and not guessed:
                 trial[2, 0] = 2
                 trial[2, 1:3] = trial[0, 1:3]
                 trial[2, 3:5] = trial[1, 3:5]
                 for _ in range(2):
                     _descend(org, up0, up1, trial[2], 0, 2, at_y, at_x, h, w, y0, y1, x0, x1, scale)
                     _descend(org, up0, up1, trial[2], 1, 2, at_y, at_x, h, w, y0, y1, x0, x1, scale)
-            for t in range(3 if d1 else 1):
+            for t in range(3 if d1 and not guessed else 1):
                 choice[i, j] = 0
                 field[i, j] = trial[t]
                 e = scale * _error(

@@ -79,28 +79,35 @@ def read_head(payload: bytes) -> tuple[Head, int]:
     return head, pos + 1
 
 
-def encode_ahead(planes: list[np.ndarray], head: Head, effort: Effort, models: tables.Models | None = None):
+def encode_ahead(
+    planes: list[np.ndarray], head: Head, effort: Effort, models: tables.Models | None = None, guess=None
+):
     """Code a unit with look-ahead.
 
     Args:
         planes: int32 [n, h, w] each, the frames that are coded.
         head: settings. effort: what bits are worth.
         models: start from these and teach them (training); by default the shipped ones.
+        guess: the motion fields that an earlier call returned for these frames.
 
     Returns:
-        (payload, planes as they will be decoded).
+        (payload, planes as they will be decoded, motion field of every frame).
     """
     plans = plan_unit(len(planes[0]), head.group, True)
     coder, buf = eb.new_encoder(1 << 14)
     frames = FrameCoder(head.height, head.width, plans, models or tables.trained())
     out = [np.empty_like(p) for p in planes]
+    fields = {}
     for plan in plans:
         truth = tuple(np.ascontiguousarray(p[plan.frame]) for p in planes)
-        coded, buf = frames.code(coder, buf, plan, head.step(head.index, plan.depth), truth, effort)
+        coded, buf = frames.code(
+            coder, buf, plan, head.step(head.index, plan.depth), truth, effort, guess and guess[plan.frame]
+        )
         frames.keep(plan, coded)
+        fields[plan.frame] = coded.field
         for o, r in zip(out, coded.planes):
             o[plan.frame] = r
-    return write_head(head) + eb.finish(coder, buf), out
+    return write_head(head) + eb.finish(coder, buf), out, fields
 
 
 def code_index(coder, buf, models: tables.Models, index: int, before: int) -> int:
