@@ -30,8 +30,8 @@ BANDS = ((20, 28), (30, 45), (60, 90))
 GOALS = {"look-ahead": (0.30, 0.55, 0.85), "low latency": (0.40, 0.65, 0.95)}
 STEPS = (320, 210, 140, 95, 64, 44, 32, 22, 15, 10, 7, 5)
 PEERS = {
-    "x265 veryslow": ("libx265", (51, 48, 44, 40, 36, 32, 28, 24, 20)),
-    "SVT-AV1 preset 0": ("libsvtav1", (63, 58, 52, 46, 40, 33, 26, 20)),
+    "x265 veryslow": ("libx265", (51, 48, 44, 40, 36, 32, 28, 24, 20, 16, 12)),
+    "SVT-AV1 preset 0": ("libsvtav1", (63, 58, 52, 46, 40, 33, 26, 20, 14, 8)),
 }
 ENOUGH = 130.0  # bytes a frame; curves end above it
 
