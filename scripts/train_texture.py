@@ -2,10 +2,10 @@
 
     python scripts/train_texture.py CLIPS/sam2_* CLIPS/bottles ... --out semjax/assets/texture_tables.npz
 
-Every argument is a folder with `video.mp4` or `frames/*.png`, or a video file, under a licence that allows it. From
-every clip come the whole frame and some random windows (mirrored, reversed or thinned in time at random), scaled to 64
-pixels wide; all are coded at several steps in both modes with one set of models that learns on. Payloads of the format
-depend on the result: other tables are another version.
+Every argument is a folder with `video.mp4` or `frames/*.png`, or a video file, under a licence that allows it.
+From every clip come the whole frame and some random windows (mirrored, reversed or thinned in time at random),
+scaled to 64 pixels wide; all are coded at several steps in both modes with one set of models that learns on.
+Payloads of the format depend on the result: other tables are another version.
 """
 
 import argparse
