@@ -19,7 +19,7 @@ from semjax import stream as container
 from semjax._progress import progress
 from semjax.errors import InputError, NotAvailableError
 from semjax.report import Preview, render
-from semjax.systems import causal, sources
+from semjax.systems import ahead, causal, sources
 from semjax.systems.generators import Generator, load_generator
 from semjax.systems.receiver import Received, receive
 from semjax.types import LAYERS, Caption
@@ -100,12 +100,12 @@ def transmit(
     """
     generator = load_generator(generator_name)
     frames, labels, captions = inputs.open()
-    clock = Clock()
+    clock, texture_ready = Clock(), ahead.compile_texture()
     with _folder_in_place(out) as folder:
         with clock("semantics"):
             analysis = causal.understand(frames, labels, captions, sender)
         with clock("encode"):
-            data = container.pack(causal.code(frames, analysis, sender))
+            data = container.pack(causal.code(frames, analysis, sender, texture_ready))
         (folder / "stream.smj").write_bytes(data)
         with clock("channel"):
             received, sent, lost = link.send(data, jax.random.key(seed))
@@ -144,7 +144,9 @@ def transmit(
 def encode(inputs: Inputs, sender: causal.SenderConfig, out: Path) -> container.Stream:
     """Video file to stream file."""
     frames, labels, captions = inputs.open()
-    stream = causal.code(frames, causal.understand(frames, labels, captions, sender), sender)
+    texture_ready = ahead.compile_texture()
+    analysis = causal.understand(frames, labels, captions, sender)
+    stream = causal.code(frames, analysis, sender, texture_ready)
     with _file_in_place(out) as partial:
         partial.write_bytes(container.pack(stream))
     return stream

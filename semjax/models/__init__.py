@@ -1,5 +1,5 @@
 """Flax Linen networks, one file per network; the only room with Linen definitions.
 
-    image_features   AlexNet, VGG-16 and SqueezeNet up to their last convolution
-    lpips, dists     perceptual distances between pictures on top of them
+image_features   AlexNet, VGG-16 and SqueezeNet up to their last convolution
+lpips, dists     perceptual distances between pictures on top of them
 """

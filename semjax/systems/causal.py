@@ -7,7 +7,7 @@ receiver    semjax.systems.receiver with any generator
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -62,9 +62,17 @@ def understand(
     return analyse(frames, labels, captions, period=period, width=width, max_regions=cfg.max_regions)
 
 
-def code(frames: Source, analysis: Analysis, cfg: SenderConfig) -> Stream:
-    """The sender's second pass: layers, at the rate asked for. Raises RateError when that is impossible."""
-    coder = Coder(analysis, "causal", functools.partial(pick, frames))
+def code(
+    frames: Source,
+    analysis: Analysis,
+    cfg: SenderConfig,
+    before_texture: Callable[[], object] = lambda: None,
+) -> Stream:
+    """The sender's second pass: layers, at the rate asked for. Raises RateError when that is impossible.
+
+    `before_texture()` is called before the texture layer is first needed (see semjax.systems.ahead).
+    """
+    coder = Coder(analysis, "causal", functools.partial(pick, frames), before_texture)
     return fit(coder, cfg.bitrate, cfg.tolerance, cfg.texture_width)
 
 

@@ -44,10 +44,18 @@ class Coder:
     """Turns plans for one analysed clip into streams; equal parts of different plans are coded once.
 
     pictures(numbers) yields (number, uint8 [H, W, 3]) of the frames asked for, in order: keyframes.
+    before_texture() is called before the texture layer is first needed.
     """
 
-    def __init__(self, analysis: Analysis, system: str, pictures: Callable[[Sequence[int]], Iterable]):
+    def __init__(
+        self,
+        analysis: Analysis,
+        system: str,
+        pictures: Callable[[Sequence[int]], Iterable],
+        before_texture: Callable[[], object] = lambda: None,
+    ):
         self.analysis, self.system, self.pictures = analysis, system, pictures
+        self.before_texture = before_texture
         self.contour = functools.lru_cache(maxsize=32)(self._contour)
         self.sample = functools.lru_cache(maxsize=32)(self._sample)
         self.texture = functools.lru_cache(maxsize=8)(self._texture)
@@ -77,6 +85,7 @@ class Coder:
         return have if have.shape[2] == width else texture.shrink(have, width)
 
     def _texture(self, width: int, bytes_per_frame: float) -> dict[int, bytes]:
+        self.before_texture()
         tiny = self.tiny(width)
         cfg = texture.TextureConfig(width=tiny.shape[2], bytes_per_frame=bytes_per_frame)
         return dict(enumerate(texture.encode_units(tiny, cfg, self.texture_span)))
@@ -96,6 +105,7 @@ class Coder:
 
     def least_texture(self, width: int) -> int:
         """The fewest bytes that the texture layer takes at this width."""
+        self.before_texture()
         tiny = self.tiny(width)
         cfg = texture.TextureConfig(width=tiny.shape[2])
         return texture.min_bytes(tiny, cfg, self.texture_span)

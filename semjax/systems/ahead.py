@@ -1,0 +1,35 @@
+"""Compiling two rooms at once on the first run after an installation.
+
+Numba compiles one function at a time and keeps the result on disk. The sender needs the contour kernels first and the
+texture kernels, which take longest, last; a second process compiles those meanwhile.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from semjax import texture
+
+_CODE = """
+import numpy as np
+from semjax import texture
+y, x = np.mgrid[:36, :64]
+clip = np.stack([np.stack([(3 * x + 2 * t) % 256, (5 * y + t) % 256, x + y], -1) for t in range(8)])
+tiny = clip.astype(np.uint8)
+texture.min_bytes(tiny, texture.TextureConfig(), 8)
+units = texture.encode_units(tiny, texture.TextureConfig(bytes_per_frame=20), 8)
+texture.decode_units(units, frames=8, height=36, width=64, span=8)
+"""
+
+
+def compile_texture() -> Callable[[], object]:
+    """Start compiling the texture room if that has not been done yet; the function returned waits for the end.
+
+    When the other process fails, nothing is lost: this one compiles what it needs.
+    """
+    cache = Path(texture.__file__).parent / "__pycache__"
+    if any(cache.glob("*.nbi")):
+        return lambda: None
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([sys.executable, "-c", _CODE], **quiet).wait
