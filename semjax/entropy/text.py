@@ -5,6 +5,7 @@ sentences; `decode_text` is its inverse. The payload has no header; its format i
 """
 
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -12,24 +13,45 @@ from semjax.entropy.binary import finish, new_decoder, new_encoder
 from semjax.entropy.text_model import Shared, Store, code_text, new_shared, new_store
 from semjax.errors import InputError, StreamError
 
-_OWN_BITS = 16  # lines a message may hold of its own: 2^16, enough for 2 KB before old ones are forgotten
-_RATE, _LIMIT = 4, 255
+PRIOR = Path(__file__).parents[1] / "assets" / "text_prior.bin"
+_BITS = 19  # the primed model holds 2^19 lines (38 MB)
+_OWN_BITS = (
+    15  # a message holds 2^15 of its own (2.4 MB): enough for 1 KB before little used ones are forgotten
+)
+_PRIMING_RATE, _RATE, _LIMIT = 6, 4, 255
 _FREE, _PER_BYTE = 4096, 64  # a payload of n bytes never holds more than 4096 + 64 n bytes of text
 
 
-def _room(payload_size: int) -> int:
-    """Return the most text bytes that a payload of that size may hold: what bounds a decoder's time and
-    memory."""
-    return _FREE + _PER_BYTE * payload_size
+def write_prior(texts: list[str]) -> bytes:
+    """Return the file that primes the model: the texts, and an empty one as the end, coded by the untrained
+    model.
+
+    Only scripts/make_text_prior.py needs this; the texts may not be empty.
+    """
+    store, shared = new_store(_BITS), new_shared()
+    coder, buf = new_encoder(1 << 16)
+    for text in [*texts, ""]:
+        raw = np.frombuffer(text.encode(), np.uint8).copy()
+        buf, _ = code_text(coder, buf, raw, raw.size, store, store, shared, _PRIMING_RATE, _LIMIT)
+    return finish(coder, buf)
 
 
 @lru_cache(maxsize=1)
 def _primed() -> tuple[Store, Shared]:
-    """Return the model as every message finds it."""
-    return new_store(4), new_shared()
+    """Return the model as every message finds it: reading the shipped text is what trains it."""
+    store, shared = new_store(_BITS), new_shared()
+    coder, buf = new_decoder(PRIOR.read_bytes())
+    text = np.zeros(1 << 16, np.uint8)
+    length = 1
+    while length > 0:
+        _, length = code_text(coder, buf, text, 0, store, store, shared, _PRIMING_RATE, _LIMIT)
+    if length < 0:
+        raise StreamError(f"{PRIOR} is damaged; reinstall semjax.")
+    return store, shared
 
 
 def _run(coder, buf, text: np.ndarray, size: int):
+    """Code one message with the primed model, which stays as it is."""
     store, shared = _primed()
     own = new_store(_OWN_BITS)
     return code_text(coder, buf, text, size, store, own, Shared(*(a.copy() for a in shared)), _RATE, _LIMIT)
@@ -63,7 +85,7 @@ def decode_text(payload: bytes) -> str:
         raise InputError(f"decode_text takes bytes, got {type(payload).__name__}.")
     if not len(payload):
         return ""
-    text = np.zeros(_room(len(payload)), np.uint8)
+    text = np.zeros(_FREE + _PER_BYTE * len(payload), np.uint8)
     _, length = _run(*new_decoder(bytes(payload)), text, 0)
     if length < 0:
         raise StreamError(

@@ -1,11 +1,11 @@
 """The byte model behind the caption coder: many contexts, logistic mixing, one kernel for all directions.
 
-Every byte is eight binary decisions from the most significant bit on. Each of the CONTEXTS contexts (orders
-1 to 6, the word so far alone and with the words before it) owns, for every value it takes, two *lines* of
-16 bit models, one
-for each half of the byte. Their predictions are mixed by three sets of weights, chosen by what the model
-sees; a second mixer joins the three, and an adaptive map corrects the result. Text ends with the byte END,
-which UTF-8 never contains.
+Every byte is eight binary decisions from the most significant bit on. Each of the CONTEXTS contexts (the last
+1 to 5 bytes, the word so far alone and with the word before it, two of punctuation) owns, for every value it
+takes, two *lines* of 15 bit models, one for each half of the byte. A bit model tells a probability and how
+often it was asked; what such a pair is worth is learned for each context. The contexts are mixed by two sets
+of weights, chosen by which contexts are known and by the place in the word; a second mixer joins the two, and
+an adaptive map corrects the result. Text ends with the byte END, which UTF-8 never contains.
 
 The model learns while it reads. What it learned from the shipped text (`Store` of lines, weights, maps) is
 never written to by a message: a message keeps its own lines in a small store of its own, which copies from
@@ -38,9 +38,10 @@ from semjax.entropy.binary import (
 )
 
 END = 0xFF
-CONTEXTS = 12
-_INPUTS = 2 * CONTEXTS + 2
+CONTEXTS = 9
+_INPUTS = CONTEXTS + 2
 _FRESH = 1 << 31
+_FINAL_RATE = 4
 _COUNTS, _LEVELS = 12, 25  # how finely a (count, probability) pair is told apart by the confidence maps
 
 
@@ -56,14 +57,13 @@ class Shared(NamedTuple):
     """The small part of the model's state, copied for every message.
 
     order0 uint32 [256]; maps uint32 [CONTEXTS * 12 * 25]: what a (count, probability) of a context is
-    really worth; weights0..2 int32 [sets, inputs]; final int32 [256, 3]; apm int32 [4096, 33].
+    really worth; by_match, by_place int32 [sets, inputs]; final int32 [256, 2]; apm int32 [4096, 33].
     """
 
     order0: np.ndarray
     maps: np.ndarray
-    weights0: np.ndarray
-    weights1: np.ndarray
-    weights2: np.ndarray
+    by_match: np.ndarray
+    by_place: np.ndarray
     final: np.ndarray
     apm: np.ndarray
 
@@ -79,10 +79,9 @@ def new_shared() -> Shared:
     return Shared(
         new_bits(256),
         _fresh_maps(),
-        new_mixer(256, _INPUTS, weight),
-        new_mixer(1024, _INPUTS, weight),
-        new_mixer(1024, _INPUTS, weight),
-        new_mixer(256, 3, 1 / 3),
+        new_mixer(24 * 8, _INPUTS, weight),
+        new_mixer(16 * 64, _INPUTS, weight),
+        new_mixer(256, 2, 1 / 2),
         new_apm(4096),
     )
 
@@ -94,14 +93,23 @@ def _fresh_maps() -> np.ndarray:
 
 
 @leaf
+def _find(keys, lines, key):
+    """Return where the line of `key` is, or else the less used of the two places it may have."""
+    slot = key & (keys.size - 1)
+    if keys[slot] == key or keys[slot ^ 1] == key:
+        return slot if keys[slot] == key else slot ^ 1
+    return slot if (lines[slot, 1] & 1023) <= (lines[slot ^ 1, 1] & 1023) else slot ^ 1
+
+
+@leaf
 def _line(keys, lines, base_keys, base_lines, key):
     """Return the index of the line of `key`, taking it over from the base store (or fresh) if it is not
     there."""
-    slot = key & (keys.size - 1)
+    slot = _find(keys, lines, key)
     if keys[slot] != key:
         keys[slot] = key
-        other = key & (base_keys.size - 1)
-        if base_keys[other] == key:
+        other = _find(base_keys, base_lines, key)
+        if base_keys[other] == key and other != slot:
             for k in range(16):
                 lines[slot, k] = base_lines[other, k]
         else:
@@ -138,25 +146,19 @@ def _bucket(n):
 
 
 @leaf
-def _contexts(h, past, words, start):
-    """Fill h [CONTEXTS] with the context values for the next byte. past: the last 8 bytes as an integer.
+def _contexts(h, past, words, first):
+    """Fill h [CONTEXTS] with what the next byte may depend on. past: the last 7 bytes as an integer.
 
-    words [5]: hash of the letters of the word so far, of the word before, of the one before that; length so
-    far; hash of the last byte that is no letter. start: 1 within the first word of a text.
+    words [4]: hash of the letters of the word so far and of the word before; length so far; hash of the
+    bytes between words since the last space. first: 1 within the first word of a text.
     """
-    h[0] = _hash(1, past & 0xFF)
-    h[1] = _hash(2, past & 0xFFFF)
-    h[2] = _hash(3, past & 0xFFFFFF)
-    h[3] = _hash(4, past & 0xFFFFFFFF)
-    h[4] = _hash(5, past & 0xFFFFFFFFFF)
-    h[5] = _hash(6, past & 0xFFFFFFFFFFFF)
-    empty = words[3] == 0
-    h[6] = _hash(_hash(7, words[0]), (past & 0xFF) if empty else 0)
-    h[7] = _hash(_hash(8, words[0]), words[1] + empty * (past & 0xFF))
-    h[8] = _hash(_hash(_hash(9, words[0]), words[1]), words[2] + empty * (past & 0xFF))
-    h[9] = _hash(_hash(10, words[0]), words[2] + empty * (past & 0xFF))
-    h[10] = _hash(_hash(11, words[4]), (past & 0xFF) + 256 * start)
-    h[11] = _hash(_hash(12, words[0]), words[4] + 7)
+    gap = (past & 0xFF) if words[2] == 0 else 0  # between words: what was the last byte
+    for k in range(5):
+        h[k] = _hash(k + 1, past & ((1 << (8 * k + 8)) - 1))
+    h[5] = _hash(_hash(6, words[0]), gap)
+    h[6] = _hash(_hash(7, words[0]), words[1] + gap)
+    h[7] = _hash(_hash(8, words[3]), (past & 0xFF) + 256 * first)
+    h[8] = _hash(_hash(9, words[0]), words[3])
 
 
 @njit(cache=True)
@@ -172,14 +174,14 @@ def code_text(coder, buf, text, size, base, own, shared, rate, limit):
     at = np.zeros(CONTEXTS, np.int64)
     inputs = np.zeros(_INPUTS, np.int64)
     spots = np.zeros(CONTEXTS, np.int64)
-    outs = np.zeros(3, np.int64)
-    words = np.zeros(5, np.int64)
+    outs = np.zeros(2, np.int64)
+    words = np.zeros(4, np.int64)
     past = np.int64(END)
-    start = 1
+    first = 1
     for i in range(text.size + 1):
         buf = reserve(coder, buf, 8)
         byte = np.int64(text[i]) if i < size else END
-        _contexts(h, past, words, start)
+        _contexts(h, past, words, first)
         node = 1  # the bits of this byte so far under a leading one
         for b in range(8):
             if b == 0 or b == 4:
@@ -194,31 +196,27 @@ def code_text(coder, buf, text, size, base, own, shared, rate, limit):
                     x = stretch(min(max(v >> 16, 1), 65535))
                     spot = (k * _COUNTS + _bucket(n)) * _LEVELS + (x + 3000) // 240
                     spots[k] = spot
-                    inputs[2 * k] = x
-                    inputs[2 * k + 1] = stretch(min(max(np.int64(shared.maps[spot]) >> 16, 1), 65535))
-                    if k < 6:
+                    inputs[k] = stretch(min(max(np.int64(shared.maps[spot]) >> 16, 1), 65535))
+                    if k < 5:
                         known = k + 1
                 else:
-                    inputs[2 * k] = 0
-                    inputs[2 * k + 1] = 0
+                    inputs[k] = 0
                     spots[k] = -1
-            seen = known + 7 * (spots[6] >= 0) + 14 * (spots[7] >= 0) + 28 * (spots[8] >= 0)
-            inputs[2 * CONTEXTS] = stretch(min(max(np.int64(shared.order0[node]) >> 16, 1), 65535))
-            inputs[2 * CONTEXTS + 1] = 256
-            set1 = seen * 8 + b
-            set2 = min(words[3], 15) * 64 + b * 8 + min(words[3] == 0, 1) * ((past >> 5) & 7)
-            outs[0] = mix(shared.weights0, node, inputs)
-            outs[1] = mix(shared.weights1, set1, inputs)
-            outs[2] = mix(shared.weights2, set2, inputs)
+            seen = known + 6 * (spots[5] >= 0) + 12 * (spots[6] >= 0)
+            inputs[CONTEXTS] = stretch(min(max(np.int64(shared.order0[node]) >> 16, 1), 65535))
+            inputs[CONTEXTS + 1] = 256
+            by_match = seen * 8 + b
+            by_place = min(words[2], 15) * 64 + b * 8 + (((past >> 5) & 7) if words[2] == 0 else 0)
+            outs[0] = mix(shared.by_match, by_match, inputs)
+            outs[1] = mix(shared.by_place, by_place, inputs)
             x = mix(shared.final, node, outs)
             p = squash(x)
             context = ((past & 0xFF) * 0x9E5 + node * 0x3D) & 4095
             refined = apm_p(shared.apm, context, x)
             bit = code_bit(coder, buf, (byte >> (7 - b)) & 1, (p + refined) >> 1)
-            mix_update(shared.weights0, node, inputs, squash(outs[0]), bit, rate)
-            mix_update(shared.weights1, set1, inputs, squash(outs[1]), bit, rate)
-            mix_update(shared.weights2, set2, inputs, squash(outs[2]), bit, rate)
-            mix_update(shared.final, node, outs, p, bit, 2)
+            mix_update(shared.by_match, by_match, inputs, squash(outs[0]), bit, rate)
+            mix_update(shared.by_place, by_place, inputs, squash(outs[1]), bit, rate)
+            mix_update(shared.final, node, outs, p, bit, _FINAL_RATE)
             apm_update(shared.apm, context, x, bit, 6)
             bit_update(shared.order0, node, bit, 1023)
             for k in range(CONTEXTS):
@@ -236,11 +234,11 @@ def code_text(coder, buf, text, size, base, own, shared, rate, limit):
         letter = _letter(byte)
         if letter:
             words[0] = _hash(words[0] + 1, letter)
-            words[3] += 1
+            words[2] += 1
         else:
-            if words[3]:
-                words[2], words[1] = words[1], words[0]
-                start = 0
-            words[0], words[3] = 0, 0
-            words[4] = _hash(words[4] if byte != 32 else 0, byte)
+            if words[2]:
+                words[1] = words[0]
+                first = 0
+            words[0], words[2] = 0, 0
+            words[3] = _hash(words[3] if byte != 32 else 0, byte)
     return buf, -1
