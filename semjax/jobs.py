@@ -99,8 +99,8 @@ def transmit(
     Returns the content of report.json.
     """
     generator = load_generator(generator_name)
-    frames, labels, captions = inputs.open()
     clock, texture_ready = Clock(), ahead.compile_texture()
+    frames, labels, captions = inputs.open()
     with _folder_in_place(out) as folder:
         with clock("semantics"):
             analysis = causal.understand(frames, labels, captions, sender)
