@@ -22,6 +22,7 @@ from semjax.report import Preview, render
 from semjax.systems import ahead, causal, sources
 from semjax.systems.generators import Generator, load_generator
 from semjax.systems.receiver import Received, receive
+from semjax.systems.records import read_captions
 from semjax.types import LAYERS, Caption
 from semjax.version import __version__
 
@@ -129,9 +130,7 @@ def transmit(
             "seed": seed,
             "channel": {**dataclasses.asdict(link), "packets": sent, "packets_lost": lost},
             "received": preview.frame_counts(),
-            "captions": [dataclasses.asdict(c) for c in analysis.captions]
-            if stream.spans.get("caption")
-            else [],
+            "captions": [dataclasses.asdict(c) for c in captions_sent(container.unpack(data))],
             "settings": dataclasses.asdict(sender),
             "command": command,
             "versions": versions(),
@@ -139,6 +138,11 @@ def transmit(
         write_json(report, folder / "report.json")
         (folder / "report.html").write_text(render(report, container.unpack(data), stream, preview))
     return report
+
+
+def captions_sent(stream: container.Stream) -> list[Caption]:
+    """The captions that a stream carries."""
+    return read_captions(stream.layer("caption"), stream.info, stream.spans.get("caption", 1))[0]
 
 
 def encode(inputs: Inputs, sender: causal.SenderConfig, out: Path) -> container.Stream:
