@@ -3,6 +3,7 @@
     encode_text, decode_text    one or two sentences <-> bytes
     quantise                    weights -> integer tables
     rans           rANS in JAX: whole messages, or a stack (last in, first out)
+    adaptive       multi-symbol models that learn while they code, in JAX
     rans_host      the same bytes from NumPy arrays on the host
     tables         integer frequency tables
     priors         learned priors for training: bits as a differentiable function
@@ -19,7 +20,7 @@ _NAMES = {
     "decode_text": "semjax.entropy.text",
     "quantise": "semjax.entropy.tables",
 }
-_MODULES = ("binary", "logistic", "prior_tables", "priors", "rans", "rans_host", "tables", "text")
+_MODULES = ("adaptive", "binary", "logistic", "prior_tables", "priors", "rans", "rans_host", "tables", "text")
 
 __all__ = [*_NAMES, *_MODULES]
 

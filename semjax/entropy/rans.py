@@ -170,7 +170,16 @@ def encode(symbols, rows, index=None, *, precision: int = PRECISION, tries: int 
     Returns: (data uint8 [2N+4], size int32): the payload is data[:size], everything after it is zero.
     """
     rows = jnp.asarray(rows).astype(jnp.uint32)
-    start, freq = _spans(jnp.asarray(symbols), rows, index)
+    return encode_spans(*_spans(jnp.asarray(symbols), rows, index), precision=precision, tries=tries)
+
+
+@partial(jax.jit, static_argnames=("precision", "tries"))
+def encode_spans(start, freq, *, precision: int = PRECISION, tries: int = TRIES):
+    """Encode symbols given by their slots: symbol i owns start[i] .. start[i] + freq[i] - 1 (uint32 [N],
+    freq >= 1).
+
+    For models whose rows change from symbol to symbol. Returns what `encode` returns.
+    """
     n, width = start.shape[0], _top(precision) // 8
 
     def step(x, span):
@@ -209,15 +218,11 @@ def decode(data, size, count: int, rows, index=None, *, precision: int = PRECISI
     rows = jnp.asarray(rows).astype(jnp.uint32)
     data = jnp.asarray(data).astype(jnp.uint32)
     size = jnp.minimum(jnp.asarray(size, jnp.int32), data.shape[0])
-    low, mask = jnp.uint32(1 << (_top(precision) - 8)), jnp.uint32((1 << precision) - 1)
+    mask = jnp.uint32((1 << precision) - 1)
     table = rows if index is not None else rows[None] if rows.ndim == 1 else None
     owners = spans = None
     if table is not None and table.shape[0] << precision <= _MOST_SLOTS:
         owners, spans = _slots(table, precision)
-
-    def take(x, at, need):
-        byte = jnp.where(at < size, data.at[at].get(mode="fill", fill_value=0), _past_end(x))
-        return jnp.where(need, (x << 8) | byte, x), at + jnp.where(need & (at < size), 1, 0)
 
     def step(carry, row):
         x, at = carry
@@ -230,15 +235,33 @@ def decode(data, size, count: int, rows, index=None, *, precision: int = PRECISI
             row = row if table is None else table[row]
             got = _owner(row, slot)
             x = (row[got + 1] - row[got]) * (x >> precision) + slot - row[got]
-        x, at = take(x, at, x < low)
-        return take(x, at, x < low), got
+        return refill(data, size, x, at, precision), got
 
+    each = index if index is not None else (rows if rows.ndim == 2 else None)
+    _, got = lax.scan(step, begin(data, size, precision), each, length=count)
+    return got if owners is None else owners[got]
+
+
+def _take(data, size, x, at, need):
+    """Return (state, position) after taking in one byte where `need`."""
+    byte = jnp.where(at < size, data.at[at].get(mode="fill", fill_value=0), _past_end(x))
+    return jnp.where(need, (x << 8) | byte, x), at + jnp.where(need & (at < size), 1, 0)
+
+
+def begin(data, size, precision: int):
+    """Return a decoder's first (state uint32, position int32); data uint32 [C] holds bytes, `size` of them
+    count."""
     x, at = jnp.uint32(0), jnp.int32(0)
     for _ in range(_top(precision) // 8):
-        x, at = take(x, at, True)
-    each = index if index is not None else (rows if rows.ndim == 2 else None)
-    _, got = lax.scan(step, (x, at), each, length=count)
-    return got if owners is None else owners[got]
+        x, at = _take(data, size, x, at, True)
+    return x, at
+
+
+def refill(data, size, x, at, precision: int):
+    """Return (state, position) with the bytes that are due after a symbol, at most two."""
+    for _ in range(2):
+        x, at = _take(data, size, x, at, x < jnp.uint32(1 << (_top(precision) - 8)))
+    return x, at
 
 
 def _slots(table, precision: int):
