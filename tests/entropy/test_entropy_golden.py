@@ -1,6 +1,6 @@
 """Payloads written once must decode for ever, and today's encoders must write the same bytes.
 
-`python tests/entropy/test_golden.py` rewrites tests/data/entropy/golden.json: only for a new stream version.
+`python tests/entropy/test_entropy_golden.py` rewrites tests/data/entropy/golden.json: only for a new stream version.
 """
 
 import base64
