@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 LIFTING = sorted(a << j for a in (2, 3, 5, 7, 9, 11, 13, 15) for j in range(8) if a << j <= 384)
 # k, n, rule of Sionna, its schedule, iterations, Es/N0 in dB of a real channel with noise variance 1 / (2 Es/N0)
 CURVES = [
-    (1024, 3072, "boxplus", "flooding", 20, (-5.0, -4.8, -4.6, -4.4, -4.2)),
+    (1024, 3072, "boxplus", "flooding", 20, (-4.6, -4.4, -4.2, -4.0, -3.8)),
     (1024, 2048, "boxplus", "flooding", 20, (-2.2, -2.0, -1.8, -1.6, -1.4)),
     (1008, 1344, "boxplus", "flooding", 20, (1.2, 1.4, 1.6, 1.8, 2.0)),
     (1024, 2048, "boxplus", "layered", 10, (-2.2, -2.0, -1.8, -1.6, -1.4)),

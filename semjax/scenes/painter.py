@@ -18,7 +18,7 @@ from semjax.scenes.geometry import flow_from, pick, rays, to_own
 from semjax.scenes.ground import caustics
 from semjax.scenes.look import Params, material, narrow_switch
 from semjax.scenes.noise import fbm, mix, smoothstep
-from semjax.scenes.state import Scene, SceneConfig
+from semjax.scenes.state import Scene, SceneConfig, scene_check
 from semjax.scenes.themes import LOWER, LOWERS, UPPER, UPPERS, is_theme
 
 _NEAR = 60.0  # shadows fall on nothing farther than this
@@ -113,10 +113,8 @@ def _object_step(scene: Scene, setting: _Setting, t, cfg: SceneConfig):
     view, light, kinds = setting.view, setting.light, fam.possible(cfg.themes)
     lx, ly, lz = light.toward
 
-    def step(carry, what):
+    def draw(carry, index, casting, one, things):
         picture, labels, depth = carry
-        index, casting = what
-        one, things = pick(scene.tracks, (t, index)), pick(scene.things, index)
         family, plane = things.family, one.z / view.focal
         # Painting looks straight at the object's plane; a shadow follows the light from what is behind
         # back to the plane; a reflection looks at the plane upside down.
@@ -134,8 +132,10 @@ def _object_step(scene: Scene, setting: _Setting, t, cfg: SceneConfig):
         gx, gy = _slopes(art.sdf, px)
         cover = jnp.clip(0.5 - art.sdf / (jnp.clip(jnp.hypot(gx, gy), 0.25, 4.0) * px), 0, 1)
         coat = material(things.material, art.u, art.v, px, things.col, things.freq, things.seed)
-        web = 1.1 * caustics(x * 1.6, y * 1.6 + 3, view.time, scene.seed, 0.02) - 0.15
-        lit = shade(mix(art.rgb, coat, art.paint[..., None]), art, px, light, setting.wet * web)
+        web = 0.0
+        if "reef" in cfg.themes:
+            web = setting.wet * (1.1 * caustics(x * 1.6, y * 1.6 + 3, view.time, scene.seed, 0.02) - 0.15)
+        lit = shade(mix(art.rgb, coat, art.paint[..., None]), art, px, light, web)
         lit = mix(lit, setting.fog_colour, 1 - jnp.exp(-jnp.maximum(one.z - 3, 0) * setting.fog))
         dark = _shadow(art, one, family, setting, depth, back, foot)[..., None]
         seen = cover * (labels == 0) * (y < 0) * 0.55 * jnp.exp(0.5 * jnp.minimum(y, 0) / one.size)
@@ -144,17 +144,26 @@ def _object_step(scene: Scene, setting: _Setting, t, cfg: SceneConfig):
         halo = jnp.asarray(fam.HALO)[family] * jnp.exp(-3.2 * jnp.maximum(art.sdf, 0))
         covered = picture + halo[..., None] * mix(things.col[0], rgb("ffc978"), 0.5)
         covered = mix(covered, lit, (cover * art.alpha)[..., None])
-        exists = family > 0
-        own = exists & ~casting & (art.sdf < 0)
-        picture = jnp.where(exists, jnp.where(casting, cast, covered), picture)
+        own = ~casting & (art.sdf < 0)
         labels = jnp.where(own, (index + 1).astype(jnp.uint8), labels)
-        return (picture, labels, jnp.where(own, one.z, depth)), None
+        return jnp.where(casting, cast, covered), labels, jnp.where(own, one.z, depth)
+
+    def step(carry, what):
+        index, casting = what
+        one, things = pick(scene.tracks, (t, index)), pick(scene.things, index)
+        # What is nowhere near the picture costs nothing; shadows and glow may reach in from outside.
+        scale = view.focal / one.z
+        reach = scale * one.size * jnp.asarray(fam.REACH)[things.family] + jnp.where(casting, 1.0, 0.3)
+        near = jnp.abs(scale * (one.x - view.x)) < view.pixel * cfg.width * 0.5 + reach + 0.3
+        work = (things.family > 0) & near
+        return jax.lax.cond(work, lambda c: draw(c, index, casting, one, things), lambda c: c, carry), None
 
     return step
 
 
 def _paint(scene: Scene, t, cfg: SceneConfig, ox=0.0, oy=0.0):
     """Linear picture, labels and depth seen through the pixel centres moved by (ox, oy)."""
+    scene_check(scene, cfg)
     view = rays(scene, t, cfg, ox, oy)
     picture, depth = backdrop.paint(view, scene, cfg.themes)
     labels = jnp.zeros((cfg.height, cfg.width), jnp.uint8)
@@ -162,17 +171,18 @@ def _paint(scene: Scene, t, cfg: SceneConfig, ox=0.0, oy=0.0):
     turns = jnp.repeat(order, 2), jnp.tile(jnp.array([True, False]), cfg.max_objects)
     step = _object_step(scene, _setting(scene, view, t), t, cfg)
     (picture, labels, depth), _ = jax.lax.scan(step, (picture, labels, depth), turns)
-    return _finish(picture, view, scene), labels, depth
+    if "reef" in cfg.themes:
+        picture = picture + _shafts(view, scene)
+    vignette = 1 - jnp.clip((view.u * view.u + view.v * view.v) * 0.22, 0, 0.35)
+    return picture * vignette[..., None], labels, depth
 
 
-def _finish(picture, view, scene):
-    """Light shafts under water, then a faint vignette."""
+def _shafts(view, scene):
+    """Shafts of sunlight under water, [H, W, 3]."""
     fan = (view.u - (scene.mood[2] - 0.5)) / (1.15 - view.v)
     shaft = fbm(fan * 5 + 0.1 * view.time, jnp.full_like(fan, 0.25) * view.time, scene.seed, 0.0, octaves=3)
     strength = smoothstep(-0.15, 0.6, shaft) * smoothstep(-0.45, 0.7, view.v) * is_theme(scene, "reef") * 0.32
-    picture = picture + strength[..., None] * rgb("c9fff2")
-    edge = (view.u * view.u + view.v * view.v) * 0.22
-    return picture * (1 - jnp.clip(edge, 0, 0.35))[..., None]
+    return strength[..., None] * rgb("c9fff2")
 
 
 def render_frame(scene: Scene, t, cfg: SceneConfig) -> Frame:

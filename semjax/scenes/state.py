@@ -142,6 +142,17 @@ def config_check(cfg) -> None:
         raise InputError(f"cfg must be a SceneConfig, not {type(cfg).__name__}.")
 
 
+def scene_check(scene: Scene, cfg: SceneConfig) -> None:
+    """Raises InputError unless `scene` has the frames and objects that `cfg` says."""
+    config_check(cfg)
+    have, want = scene.tracks.x.shape, (cfg.frames, cfg.max_objects)
+    if have != want:
+        raise InputError(
+            f"The scene has (frames, objects) = {have} but cfg says {want}; render it with the cfg that it was "
+            "sampled with (map over a batch of scenes with jax.vmap)."
+        )
+
+
 def host(tree):
     """The same pytree with NumPy leaves."""
     return jax.tree.map(np.asarray, tree)

@@ -244,11 +244,13 @@ def test_bad_settings_are_refused_in_one_sentence(bad):
         scenes.SceneConfig(**bad)
 
 
-def test_bad_arguments_are_refused():
+def test_bad_arguments_are_refused(clip):
     with pytest.raises(InputError, match="seed"):
         scenes.make_clip(1.5)
     with pytest.raises(InputError, match="SceneConfig"):
         scenes.sample_scene(jax.random.key(0), {"frames": 3})
+    with pytest.raises(InputError, match="sampled with"):
+        scenes.render_frame(clip.scene, 0, dataclasses.replace(ROOM, frames=5))
 
 
 def test_noise_is_bounded_and_fades_below_the_pixel():
