@@ -2,4 +2,7 @@
 
 image_features   AlexNet, VGG-16 and SqueezeNet up to their last convolution
 lpips, dists     perceptual distances between pictures on top of them
+unet             UNet2DCondition: the denoiser of Stable Diffusion, with hooks for adapters
+attention        attention, feed-forward layers and the transformer in a UNet
+layers           convolutions, norms, time embeddings
 """

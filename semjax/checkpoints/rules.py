@@ -1,0 +1,73 @@
+"""Rule tables: the PyTorch key of every parameter of our networks.
+
+Our paths are PyTorch's with "_" before the number of a list's entry, so that a table is short: `lists` names those
+lists, `names` says what else differs, `old` brings keys of older files to today's and `unused` names buffers that
+PyTorch saves without needing them.
+"""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Iterable, Mapping
+
+from semjax.errors import InputError
+
+_LEAVES = {"kernel": "weight", "scale": "weight", "embedding": "weight"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """The table of one family of networks; patterns are regular expressions.
+
+    lists: names of PyTorch lists. names: (our path, PyTorch's), both joined by dots, tried in order before the lists.
+    old: (pattern, replacement) for keys of older files. unused: keys that may be left over.
+    """
+
+    lists: tuple[str, ...] = ()
+    names: tuple[tuple[str, str], ...] = ()
+    old: tuple[tuple[str, str], ...] = ()
+    unused: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def _entry(self) -> re.Pattern:
+        return re.compile(rf"(^|\.)({'|'.join(self.lists)})_(\d+)(?:_|(?=\.)|$)")
+
+    def key(self, path: tuple[str, ...]) -> str:
+        """PyTorch's key of the parameter at `path`."""
+        *where, leaf = path
+        key = ".".join([*where, _LEAVES.get(leaf, leaf)])
+        for pattern, replacement in self.names:
+            key = re.sub(pattern, replacement, key)
+        if not self.lists:
+            return key
+        while (found := self._entry.search(key)) is not None:
+            more = key[found.end() :].lstrip(".")
+            key = f"{key[: found.start()]}{found[1]}{found[2]}.{found[3]}.{more}"
+        return key
+
+    def today(self, keys: Iterable[str]) -> Mapping[str, str]:
+        """Today's name -> the name in the file, for each key of a file. `InputError` where two become one."""
+        named, twice = {}, []
+        for key in keys:
+            new = key
+            for pattern, replacement in self.old:
+                new = re.sub(pattern, replacement, new)
+            if new in named:
+                twice.append(f"{key} and {named[new]} are both {new}")
+            named[new] = key
+        if twice:
+            raise InputError(f"The file has tensors twice, under an old and a new name: {'; '.join(twice)}.")
+        return named
+
+
+_BLOCKS = ("down_blocks", "up_blocks", "resnets", "attentions", "downsamplers", "upsamplers")
+_TRANSFORMER = ("transformer_blocks", "to_out", "net")
+
+UNET = Rules(
+    lists=_BLOCKS + _TRANSFORMER,
+    names=(
+        (r"^conditioning\.", ""),
+        (r"^class_embedding$", "class_embedding.weight"),
+        (r"^time_proj\.frequencies$", "time_proj.weight"),
+    ),
+)

@@ -1,0 +1,147 @@
+"""Attention, feed-forward layers and the transformer that follows the resnets of a UNet."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from semjax.models.layers import Conv, Dense, GroupNorm, LayerNorm
+
+AttentionFn = Callable[
+    ..., jax.Array
+]  # (query, key, value, bias or None) of [B, N, heads, d] -> [B, N, heads, d]
+
+
+def attend(
+    query: Float[Array, "B N heads d"],
+    key: Float[Array, "B M heads d"],
+    value: Float[Array, "B M heads d"],
+    bias: Float[Array, " *scores"] | None = None,
+) -> Float[Array, "B N heads d"]:
+    """Softmax of the scaled products of queries and keys, times the values; the softmax in float32."""
+    return jax.nn.dot_product_attention(query, key, value, bias)
+
+
+class Attention(nn.Module):
+    """Attention of `heads` heads of width `head_dim`; the keys are those of `context`, or of the input without one."""
+
+    heads: int
+    head_dim: int
+    use_bias: bool = False
+    attention: AttentionFn = attend
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "B N C"],
+        context: Float[Array, "B M D"] | None = None,
+        bias: jax.Array | None = None,
+        hook: Callable | None = None,
+    ) -> Float[Array, "B N C"]:
+        """The attended values, mapped to the input's width; `hook(x, key, value)` may give more to add."""
+
+        def split(name, source):
+            y = Dense(self.heads * self.head_dim, self.use_bias, self.dtype, name=name)(source)
+            return y.reshape(*y.shape[:-1], self.heads, self.head_dim)
+
+        context = x if context is None else context
+        query, key, value = split("to_q", x), split("to_k", context), split("to_v", context)
+        y = self.attention(query, key, value, bias)
+        y = y.reshape(*y.shape[:-2], self.heads * self.head_dim)
+        y = Dense(x.shape[-1], dtype=self.dtype, name="to_out_0")(y)
+        return y if hook is None else y + hook(x, key, value)
+
+
+class FeedForward(nn.Module):
+    """Gated linear unit of four times the width (GEGLU, Shazeer 2020), back to the width."""
+
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B N C"]) -> Float[Array, "B N C"]:
+        """The layer's output, without the residual."""
+        wide = Dense(8 * x.shape[-1], dtype=self.dtype, name="net_0_proj")(x)
+        value, gate = jnp.split(wide, 2, -1)
+        return Dense(x.shape[-1], dtype=self.dtype, name="net_2")(value * nn.gelu(gate, approximate=False))
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention, attention to the text, feed-forward, each on a LayerNorm and added to its input."""
+
+    heads: int
+    head_dim: int
+    only_cross: bool = False
+    attention: AttentionFn = attend
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "B N C"],
+        context: Float[Array, "B L D"],
+        bias: jax.Array | None = None,
+        hook: Callable | None = None,
+    ) -> Float[Array, "B N C"]:
+        """`bias` is that of the text tokens; with `only_cross` the first attention, too, looks at the text."""
+        first = Attention(self.heads, self.head_dim, attention=self.attention, dtype=self.dtype, name="attn1")
+        second = Attention(
+            self.heads, self.head_dim, attention=self.attention, dtype=self.dtype, name="attn2"
+        )
+        y = LayerNorm(dtype=self.dtype, name="norm1")(x)
+        x = x + (first(y, context) if self.only_cross else first(y, hook=hook))
+        x = x + second(LayerNorm(dtype=self.dtype, name="norm2")(x), context, bias)
+        return x + FeedForward(self.dtype, name="ff")(LayerNorm(dtype=self.dtype, name="norm3")(x))
+
+
+class Transformer2D(nn.Module):
+    """Transformer blocks over the pixels of a picture as tokens, added to the picture."""
+
+    heads: int
+    layers: int = 1
+    groups: int = 32
+    linear_projection: bool = False
+    only_cross: bool = False
+    attention: AttentionFn = attend
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "B h w C"],
+        context: Float[Array, "B L D"],
+        bias: jax.Array | None = None,
+        hooks: Any = None,
+        place: str = "",
+    ) -> Float[Array, "B h w C"]:
+        """The picture after the blocks; `hooks.attend` is asked at `place` (`place_1`, ... for further blocks)."""
+        batch, height, width, channels = x.shape
+        head_dim = channels // self.heads
+        inner = self.heads * head_dim
+
+        def project(features, name):
+            # 1x1 convolutions and linear maps differ in the shape of their kernels alone.
+            if self.linear_projection:
+                return Dense(features, dtype=self.dtype, name=name)
+            return Conv(features, 1, padding=0, dtype=self.dtype, name=name)
+
+        y = GroupNorm(self.groups, 1e-6, self.dtype, name="norm")(x)
+        y = project(inner, "proj_in")(y).reshape(batch, height * width, inner)
+        for i in range(self.layers):
+            block = TransformerBlock(
+                self.heads,
+                head_dim,
+                self.only_cross,
+                self.attention,
+                self.dtype,
+                name=f"transformer_blocks_{i}",
+            )
+            y = block(y, context, bias, _hook(hooks, f"{place}_{i}" if i else place))
+        return x + project(channels, "proj_out")(y.reshape(batch, height, width, inner))
+
+
+def _hook(hooks: Any, place: str) -> Callable | None:
+    return None if hooks is None else lambda x, key, value: hooks.attend(place, x, key, value)
