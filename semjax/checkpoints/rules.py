@@ -71,3 +71,16 @@ UNET = Rules(
         (r"^time_proj\.frequencies$", "time_proj.weight"),
     ),
 )
+
+AUTOENCODER_TINY = Rules(lists=("layers", "conv"))
+
+AUTOENCODER_KL = Rules(
+    lists=(*_BLOCKS, "to_out"),
+    names=((r"\bmid_block_", "mid_block."),),
+    old=(  # diffusers before 0.17
+        (r"(mid_block\.attentions\.0)\.query\b", r"\1.to_q"),
+        (r"(mid_block\.attentions\.0)\.key\b", r"\1.to_k"),
+        (r"(mid_block\.attentions\.0)\.value\b", r"\1.to_v"),
+        (r"(mid_block\.attentions\.0)\.proj_attn\b", r"\1.to_out.0"),
+    ),
+)

@@ -3,6 +3,8 @@
 image_features   AlexNet, VGG-16 and SqueezeNet up to their last convolution
 lpips, dists     perceptual distances between pictures on top of them
 unet             UNet2DCondition: the denoiser of Stable Diffusion, with hooks for adapters
+autoencoder_kl   AutoencoderKL: pictures <-> latents
+autoencoder_tiny AutoencoderTiny (TAESD): the same, small and fast
 attention        attention, feed-forward layers and the transformer in a UNet
 layers           convolutions, norms, time embeddings
 """
