@@ -9,12 +9,13 @@ folders or folders of them.
 import dataclasses
 import json
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import tyro
+from evaluation.clips import find_clips
 
 from semjax import jobs
+from semjax.channel import LinkConfig
 from semjax.errors import SemjaxError
 from semjax.systems.causal import SenderConfig
 
@@ -28,20 +29,6 @@ class Args:
     clips: tyro.conf.Positional[tuple[Path, ...]]
     bitrate: float | None = None
     out: Path | None = None
-
-
-def find_clips(folder: Path) -> Iterator[tuple[str, Path, Path | None]]:
-    """(name, frames, label maps or None) of every clip at or below a folder."""
-    labels = folder / "labels"
-    for frames in (folder / "video.mp4", folder / "frames"):
-        if frames.exists():
-            yield folder.name, frames, labels if labels.is_dir() else None
-            return
-    children = sorted(child for child in folder.iterdir() if child.is_dir())
-    if any(folder.glob("*.png")) and not children:
-        yield f"{folder.parent.name}/{folder.name}", folder, None
-    for child in children:
-        yield from find_clips(child)
 
 
 def row(name: str, labels: str, report: dict) -> str:
@@ -59,11 +46,11 @@ def main(args: Args) -> None:
     head = ["clip", "labels", "size", *COLUMNS, "bpp", "PSNR dB", "MS-SSIM", "mIoU", "s"]
     print("| " + " | ".join(head) + " |\n|---|---|---|" + "--:|" * (len(head) - 3))
     for folder in args.clips:
-        for name, frames, labels in find_clips(folder):
-            for kind, maps in (("given", labels), ("found", None)):
+        for clip in find_clips(folder):
+            for kind, maps in (("given", clip.labels), ("found", None)):
                 if kind == "given" and maps is None:
                     continue
-                run(args, name, kind, jobs.Inputs(frames, maps))
+                run(args, clip.name, kind, jobs.Inputs(clip.frames, maps))
 
 
 def run(args: Args, name: str, kind: str, inputs: jobs.Inputs) -> None:
@@ -73,7 +60,7 @@ def run(args: Args, name: str, kind: str, inputs: jobs.Inputs) -> None:
         command = f"semjax transmit {inputs.clip}"
         try:
             report = jobs.transmit(
-                inputs, SenderConfig(bitrate=args.bitrate), jobs.Link(), "none", 0, out, command
+                inputs, SenderConfig(bitrate=args.bitrate), LinkConfig("none"), "none", 0, out, command
             )
         except SemjaxError as error:
             print(f"| {name} | {kind} | {error} |", flush=True)

@@ -1,0 +1,159 @@
+"""Compare semjax's systems with video codecs on folders of clips, at equal cost, with uncertainty.
+
+    python scripts/evaluate.py CLIPS... --bitrates 2000 4000 8000 --out eval-out
+
+A clip is a video file, a folder of numbered PNGs, or a folder with `video.mp4` or `frames/` and perhaps `labels/`;
+CLIPS may be folders of such. Every system runs at every rate; every peer (x264, x265, svtav1, vp9) then gets as many
+bytes as the largest system stream of that clip and rate took, and picks its own picture size and frame rate.
+
+Runs are kept in OUT/runs.jsonl as they end, and what is there is not run again: start the same command anew after a
+kill, or with more clips or rates. OUT/index.html, tables.md and runs.csv are written at the end. The plots need
+`pip install "semjax[docs]"`.
+"""
+
+import concurrent.futures
+import dataclasses
+import multiprocessing
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from evaluation import page, runs, tables
+from evaluation.clips import ClipPaths, find_clips
+from evaluation.peers import PEERS
+
+from semjax._progress import progress
+from semjax.errors import InputError, SemjaxError
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """What to compare.
+
+    bitrates are bits a second; seeds are those of the systems; frames limits every clip; found_labels ignores given
+    label maps; jobs is the number of processes.
+    """
+
+    clips: tyro.conf.Positional[tuple[Path, ...]]
+    systems: tuple[str, ...] = ("causal",)
+    peers: Annotated[tuple[str, ...], tyro.conf.arg(help="any of " + ", ".join(PEERS))] = tuple(PEERS)
+    bitrates: tuple[float, ...] = (2000.0, 4000.0, 8000.0)
+    generator: str = "none"
+    seeds: tuple[int, ...] = (0,)
+    frames: int | None = None
+    found_labels: bool = False
+    jobs: int = 1
+    out: Path = Path("eval-out")
+
+    def __post_init__(self):
+        _known("system", self.systems, runs.SYSTEMS)
+        _known("peer", self.peers, PEERS)
+        if not self.clips:
+            raise InputError("give at least one clip or folder of clips")
+        if not self.bitrates or min(self.bitrates) <= 0:
+            raise InputError(f"bitrates are positive numbers of bits a second, not {self.bitrates}")
+        if not self.systems or not self.seeds:
+            raise InputError(
+                "at least one system and one seed are needed: peers get the bytes that a system took"
+            )
+        if self.jobs < 1 or (self.frames is not None and self.frames < 1):
+            raise InputError("--jobs and --frames are numbers of at least 1")
+
+
+def _known(what: str, given, known) -> None:
+    odd = [name for name in given if name not in known]
+    if odd:
+        raise InputError(f"unknown {what} {', '.join(odd)}; one of {', '.join(known)}")
+
+
+def main(args: Args) -> None:
+    """Run what is missing, then write tables and the page."""
+    paths = [clip for folder in args.clips for clip in find_clips(folder)]
+    names = [clip.name for clip in paths]
+    if len(set(names)) < len(names):
+        raise InputError(f"clips need different names, got {', '.join(names)}")
+    args.out.mkdir(parents=True, exist_ok=True)
+    ledger = runs.Ledger(args.out / "runs.jsonl")
+    systems = system_tasks(args, paths)
+    execute(args, ledger, systems, "systems")
+    peers = peer_tasks(args, paths, systems, ledger)
+    execute(args, ledger, peers, "peers")
+    write(args, ledger, paths, [*systems, *peers])
+
+
+def system_tasks(args: Args, paths: list[ClipPaths]) -> list[runs.Task]:
+    """Every system on every clip at every rate with every seed."""
+    return [
+        runs.Task(clip, system, (rate,), args.generator, seed, args.frames, not args.found_labels)
+        for clip in paths
+        for system in args.systems
+        for rate in args.bitrates
+        for seed in args.seeds
+    ]
+
+
+def peer_tasks(
+    args: Args, paths: list[ClipPaths], systems: list[runs.Task], ledger: runs.Ledger
+) -> list[runs.Task]:
+    """Every peer on every clip, at the rates where a system had a result, within the bytes of its largest."""
+    tasks = []
+    for clip in paths:
+        budgets: dict[float, int] = {}
+        for task in systems:
+            row = ledger.rows.get(task.key(task.bitrates[0]), {})
+            if task.clip == clip and "error" not in row and row:
+                budgets[row["bitrate"]] = max(row["bytes"], budgets.get(row["bitrate"], 0))
+        if budgets:
+            rates, sizes = zip(*sorted(budgets.items()))
+            tasks += [runs.Task(clip, peer, rates, frames=args.frames, budgets=sizes) for peer in args.peers]
+    return tasks
+
+
+def execute(args: Args, ledger: runs.Ledger, tasks: list[runs.Task], what: str) -> None:
+    """Run the tasks that have a run missing, in `args.jobs` processes; keep runs as they end."""
+    todo = [t for t in tasks if not all(ledger.done(t.key(rate)) for rate in t.bitrates)]
+    if not todo:
+        return
+    # Fresh processes: a forked one would inherit the threads of JAX and numba.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(args.jobs, mp_context=context) as pool:
+        pending = [pool.submit(runs.work, task, args.out) for task in todo]
+        try:
+            for future in progress(concurrent.futures.as_completed(pending), len(todo), what):
+                ledger.add(future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def write(args: Args, ledger: runs.Ledger, paths: list[ClipPaths], tasks: list[runs.Task]) -> None:
+    """tables.md, runs.csv and index.html of these tasks' runs."""
+    keys = {task.key(rate) for task in tasks for rate in task.bitrates}
+    rows = ledger.pick(lambda row: row["key"] in keys)
+    errors = [row for row in ledger.rows.values() if row["key"] in keys and "error" in row]
+    for row in errors:
+        print(f"{row['clip']}, {row['method']}, {row['bitrate']:.0f} bit/s: {row['error']}", file=sys.stderr)
+    if not rows:
+        raise InputError("no run ended well, so there is nothing to compare; the reasons are above")
+    method = next(row["method"] for row in rows if row["kind"] == "system")
+    means, against = tables.summary_cells(rows), tables.paired_cells(rows, method)
+    text = tables.markdown(*means) + f"\n{method} minus each other method:\n\n" + tables.markdown(*against)
+    (args.out / "tables.md").write_text(text)
+    order = lambda row: (row["clip"], row["bitrate"], row["kind"] == "peer", row["method"], row["seed"] or 0)  # noqa: E731
+    (args.out / "runs.csv").write_text(tables.runs_csv(rows, order))
+    shown = {row["clip"] for row in rows}
+    originals = {
+        clip.name: runs.original_sheet(clip, args.frames, args.out) for clip in paths if clip.name in shown
+    }
+    command = shlex.join(["python", *sys.argv])
+    (args.out / "index.html").write_text(page.render(rows, errors, originals, args.out, command, method))
+    print(f"{text}\n{args.out / 'index.html'}")
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Args, description=__doc__))
+    except SemjaxError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,1 @@
+"""The parts of scripts/evaluate.py: clips, peers, runs, tables, the page."""
