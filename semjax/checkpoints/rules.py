@@ -20,13 +20,15 @@ class Rules:
     """The table of one family of networks; patterns are regular expressions.
 
     lists: names of PyTorch lists. names: (our path, PyTorch's), both joined by dots, tried in order before the lists.
-    old: (pattern, replacement) for keys of older files. unused: keys that may be left over.
+    old: (pattern, replacement) for keys of older files. unused: keys that may be left over. stacked: parts of our
+    paths that are scans over layers, whose parameters have a first axis of layers.
     """
 
     lists: tuple[str, ...] = ()
     names: tuple[tuple[str, str], ...] = ()
     old: tuple[tuple[str, str], ...] = ()
     unused: tuple[str, ...] = ()
+    stacked: tuple[str, ...] = ()
 
     @functools.cached_property
     def _entry(self) -> re.Pattern:

@@ -17,83 +17,97 @@ _PERMUTATIONS = {2: (1, 0), 4: (2, 3, 1, 0)}
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
-    """Where a parameter comes from: PyTorch's key and shape, and the axes of that which make ours."""
+    """Where a parameter comes from: PyTorch's keys, the shape of each, and the axes of that which make ours.
 
-    key: str
+    Several keys are the layers of a scan: their tensors stand one after the other along a new first axis.
+    """
+
+    keys: tuple[str, ...]
     torch_shape: tuple[int, ...]
     axes: tuple[int, ...] | None = None
+    stacked: bool = False
 
-    def from_torch(self, value: np.ndarray) -> np.ndarray:
-        """PyTorch's tensor in our layout (a view where possible)."""
-        value = value.reshape(self.expected)
+    def layout(self, value: np.ndarray) -> np.ndarray:
+        """One of PyTorch's tensors in our layout (a view)."""
+        value = value.reshape(self.torch_shape)
         return value if self.axes is None else value.transpose(self.axes)
 
-    def to_torch(self, value: np.ndarray) -> np.ndarray:
-        """The inverse of `from_torch`."""
-        value = value if self.axes is None else value.transpose(np.argsort(self.axes))
-        return value.reshape(self.torch_shape)
+    def from_torch(self, values: Callable[[str], np.ndarray]) -> np.ndarray:
+        """Our parameter from PyTorch's tensors (a view where there is one)."""
+        if not self.stacked:
+            return self.layout(values(self.keys[0]))
+        return np.stack([self.layout(values(key)) for key in self.keys])
 
-    @property
-    def expected(self) -> tuple[int, ...]:
-        """PyTorch's shape without the 1x1 that old files have behind a linear map's."""
-        linear = self.axes == _PERMUTATIONS[2] and len(self.torch_shape) == 4
-        return self.torch_shape[:2] if linear else self.torch_shape
-
-
-def _slot(path: Path, key: str, torch_shape: tuple[int, ...], shape: tuple[int, ...]) -> Slot | None:
-    axes = _PERMUTATIONS.get(len(shape)) if path[-1] == "kernel" else None
-    slot = Slot(key, tuple(torch_shape), axes)
-    if len(slot.expected) != len(shape) or slot.torch_shape[2:] not in ((), (1, 1), slot.expected[2:]):
-        return None
-    ours = slot.expected if axes is None else tuple(slot.expected[a] for a in axes)
-    return slot if ours == tuple(shape) else None
+    def to_torch(self, value: np.ndarray) -> dict[str, np.ndarray]:
+        """The inverse of `from_torch`: PyTorch's tensors by key."""
+        parts = value if self.stacked else [value]
+        back = None if self.axes is None else np.argsort(self.axes)
+        parts = [part if back is None else part.transpose(back) for part in parts]
+        return {key: np.ascontiguousarray(part) for key, part in zip(self.keys, parts)}
 
 
-def plan(
-    template: Mapping,
+def slots(template: Mapping, name: Callable[[Path], str], stacked: Iterable[str] = ()) -> dict[Path, Slot]:
+    """The slot of each parameter of `template` (a nested dict of arrays or shapes).
+
+    `name` gives PyTorch's key of a path. A part of a path that is in `stacked` is a scan over layers: its parameters
+    have a first axis of layers, and the path of layer i has `part_i` there.
+    """
+    found = {}
+    for path, leaf in flatten_dict(template).items():
+        shape, layers = tuple(leaf.shape), next((p for p in path if p in stacked), None)
+        keys = (name(path),)
+        if layers is not None:
+            keys = tuple(name(tuple(f"{p}_{i}" if p == layers else p for p in path)) for i in range(shape[0]))
+            shape = shape[1:]
+        axes = _PERMUTATIONS.get(len(shape)) if path[-1] == "kernel" else None
+        torch_shape = shape if axes is None else tuple(shape[a] for a in np.argsort(axes))
+        found[path] = Slot(keys, torch_shape, axes, layers is not None)
+    return found
+
+
+def check(
+    wanted: Mapping[Path, Slot],
     shapes: Mapping[str, tuple[int, ...]],
-    name: Callable[[Path], str],
     unused: Iterable[str] = (),
     what: str = "this network",
-) -> dict[Path, Slot]:
-    """Which PyTorch tensor fills which parameter of `template` (a nested dict of arrays or shapes).
+) -> None:
+    """`InputError` that lists every PyTorch tensor that is missing, left over, wanted twice or of another shape.
 
-    `shapes` are those of the PyTorch tensors; `name` gives the key of a parameter's path. Keys that match one of the
-    patterns `unused` from their beginning may be left over. `InputError` lists everything that is missing, left
-    over, wanted twice or of another shape.
+    `shapes` are those of the PyTorch tensors. Keys that match one of the patterns `unused` from their beginning may
+    be left over. Linear maps may have the 1x1 of a convolution behind their shape, as old files have.
     """
-    slots, problems, takers = {}, [], {}
-    for path, leaf in flatten_dict(template).items():
-        key = name(path)
-        if key in takers:
-            problems.append(f"{key} is wanted by both {'/'.join(takers[key])} and {'/'.join(path)}")
-            continue
-        takers[key] = path
-        if key not in shapes:
-            problems.append(f"{key} is missing")
-            continue
-        slot = _slot(path, key, tuple(shapes[key]), tuple(leaf.shape))
-        if slot is None:
-            problems.append(
-                f"{key} has the shape {tuple(shapes[key])}, which does not fit {tuple(leaf.shape)}"
-            )
-            continue
-        slots[path] = slot
+    problems, takers = [], {}
+    for path, slot in wanted.items():
+        for key in slot.keys:
+            if key in takers:
+                problems.append(f"{key} is wanted by both {'/'.join(takers[key])} and {'/'.join(path)}")
+            takers[key] = path
+            if key not in shapes:
+                problems.append(f"{key} is missing")
+                continue
+            got, want = tuple(shapes[key]), slot.torch_shape
+            if got != want and not (slot.axes and {got, want} == {got[:2], (*got[:2], 1, 1)}):
+                problems.append(f"{key} has the shape {got}, which does not fit {want}")
+    patterns = [re.compile(pattern) for pattern in unused]
     left = sorted(set(shapes) - set(takers))
-    unused = [re.compile(pattern) for pattern in unused]
-    problems += [f"{key} is not used" for key in left if not any(p.match(key) for p in unused)]
+    problems += [f"{key} is not used" for key in left if not any(p.match(key) for p in patterns)]
     if problems:
         raise InputError(f"The weights do not fit {what}: {'; '.join(problems)}.")
-    return slots
 
 
-def fill(template: Mapping, state: Mapping[str, np.ndarray], name: Callable[[Path], str], unused=()) -> dict:
-    """A nested dict like `template` with the values of `state`, in the template's dtypes; see `plan`."""
+def fill(
+    template: Mapping,
+    state: Mapping[str, np.ndarray],
+    name: Callable[[Path], str],
+    unused: Iterable[str] = (),
+    stacked: Iterable[str] = (),
+) -> dict:
+    """A nested dict like `template` with the values of `state`, in the template's dtypes; strict, see `check`."""
     state = {key: np.asarray(value) for key, value in state.items()}
-    slots = plan(template, {key: value.shape for key, value in state.items()}, name, unused)
-    leaves = flatten_dict(template)
+    wanted, leaves = slots(template, name, stacked), flatten_dict(template)
+    check(wanted, {key: value.shape for key, value in state.items()}, unused)
     filled = {
-        path: jax.numpy.asarray(slot.from_torch(state[slot.key]), leaves[path].dtype)
-        for path, slot in slots.items()
+        path: jax.numpy.asarray(slot.from_torch(state.__getitem__), leaves[path].dtype)
+        for path, slot in wanted.items()
     }
     return unflatten_dict(filled)

@@ -97,4 +97,4 @@ def from_torch(backbone: Mapping[str, np.ndarray], heads: Mapping[str, np.ndarra
     def name(path):
         return "net." + image_features.torch_name(path[1:]) if path[0] == "net" else path[0]
 
-    return fill(jax.eval_shape(init, jax.random.key(0)), state, name, unused=("net.classifier.",))
+    return fill(jax.eval_shape(init, jax.random.key(0)), state, name, unused=(r"net\.classifier\.",))

@@ -101,4 +101,4 @@ def from_torch(cfg: LpipsConfig, backbone: Mapping[str, np.ndarray], heads: Mapp
         )
 
     template = jax.eval_shape(functools.partial(init, cfg), jax.random.key(0))
-    return fill(template, state, name, unused=("net.classifier.",))
+    return fill(template, state, name, unused=(r"net\.classifier\.",))

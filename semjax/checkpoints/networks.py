@@ -1,0 +1,114 @@
+"""Which networks there are: by the class name that PyTorch projects write, and by our config."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from semjax.checkpoints import rules
+from semjax.errors import InputError
+from semjax.models import _strict
+from semjax.models.autoencoder_kl import AutoencoderKL, KlConfig
+from semjax.models.autoencoder_tiny import AutoencoderTiny, TinyConfig
+from semjax.models.unet import UNet2DCondition, UNetConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network: how to read its config, build it, call it on something small, and name its tensors."""
+
+    name: str
+    config: type
+    read: Callable[[Mapping[str, Any]], Any]
+    build: Callable[[Any], nn.Module]
+    example: Callable[[Any], tuple[tuple, dict]]
+    rules: rules.Rules
+
+
+def _picture(cfg) -> tuple[tuple, dict]:
+    return (jnp.zeros((1, 64, 64, cfg.in_channels)),), {}
+
+
+def _unet(cfg: UNetConfig) -> tuple[tuple, dict]:
+    width = cfg.cross_attention_dim
+    text = cfg.encoder_hid_dim or (max(width) if isinstance(width, tuple) else width)
+    more: dict = {}
+    if cfg.class_embed_type == "timestep" or (cfg.class_embed_type is None and cfg.num_class_embeds):
+        more["class_labels"] = jnp.zeros((1,), int)
+    elif cfg.class_embed_type == "identity":
+        more["class_labels"] = jnp.zeros((1, cfg.time_width))
+    elif cfg.class_embed_type:
+        more["class_labels"] = jnp.zeros((1, cfg.projection_class_embeddings_input_dim))
+    if cfg.addition_embed_type:
+        pooled = cfg.projection_class_embeddings_input_dim - 6 * cfg.addition_time_embed_dim
+        more["added"] = {"text_embeds": jnp.zeros((1, pooled)), "time_ids": jnp.zeros((1, 6))}
+    size = 2 ** len(cfg.block_out_channels)
+    sample = jnp.zeros((1, size, size, cfg.in_channels))
+    return (sample, 0, jnp.zeros((1, 4, text))), more
+
+
+NETWORKS = {
+    network.name: network
+    for network in (
+        Network(
+            "UNet2DConditionModel", UNetConfig, UNetConfig.from_diffusers, UNet2DCondition, _unet, rules.UNET
+        ),
+        Network(
+            "AutoencoderKL",
+            KlConfig,
+            KlConfig.from_diffusers,
+            AutoencoderKL,
+            _picture,
+            rules.AUTOENCODER_KL,
+        ),
+        Network(
+            "AutoencoderTiny",
+            TinyConfig,
+            TinyConfig.from_diffusers,
+            AutoencoderTiny,
+            _picture,
+            rules.AUTOENCODER_TINY,
+        ),
+    )
+}
+
+
+def class_name(settings: Mapping[str, Any]) -> str | None:
+    """The class that a `config.json` names: `_class_name` (diffusers) or the first of `architectures`."""
+    return settings.get("_class_name") or next(iter(settings.get("architectures") or ()), None)
+
+
+def by_settings(settings: Mapping[str, Any]) -> Network:
+    """The network of a `config.json`. `InputError` when it is not one of ours."""
+    name = class_name(settings)
+    if name not in NETWORKS:
+        raise InputError(
+            f"The config names the network {name!r}; those that can be converted are {', '.join(NETWORKS)}."
+        )
+    return NETWORKS[name]
+
+
+def by_config(cfg: Any) -> Network:
+    """The network of one of our configs. `InputError` when it has none."""
+    for network in NETWORKS.values():
+        if type(cfg) is network.config:
+            return network
+    raise InputError(f"{type(cfg).__name__} is not the config of a network that can be converted.")
+
+
+@functools.lru_cache(maxsize=16)
+def template(cfg: Any) -> dict:
+    """Shapes and dtypes (float32) of the parameters of the network with this config, without computing any."""
+    network = by_config(cfg)
+    args, kwargs = network.example(cfg)
+    return jax.eval_shape(lambda: network.build(cfg).init(jax.random.key(0), *args, **kwargs))["params"]
+
+
+def slots(cfg: Any) -> dict[_strict.Path, _strict.Slot]:
+    """Which PyTorch tensors fill which parameter of the network with this config."""
+    table = by_config(cfg).rules
+    return _strict.slots(template(cfg), table.key, table.stacked)
