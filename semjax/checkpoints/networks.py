@@ -14,6 +14,7 @@ from semjax.errors import InputError
 from semjax.models import _strict
 from semjax.models.autoencoder_kl import AutoencoderKL, KlConfig
 from semjax.models.autoencoder_tiny import AutoencoderTiny, TinyConfig
+from semjax.models.clip import Clip, ClipConfig, ClipText, ClipTextConfig
 from semjax.models.unet import UNet2DCondition, UNetConfig
 
 
@@ -22,7 +23,7 @@ class Network:
     """A network: how to read its config, build it, call it on something small, and name its tensors."""
 
     name: str
-    config: type
+    fits: Callable[[Any], bool]
     read: Callable[[Mapping[str, Any]], Any]
     build: Callable[[Any], nn.Module]
     example: Callable[[Any], tuple[tuple, dict]]
@@ -51,30 +52,35 @@ def _unet(cfg: UNetConfig) -> tuple[tuple, dict]:
     return (sample, 0, jnp.zeros((1, 4, text))), more
 
 
-NETWORKS = {
-    network.name: network
-    for network in (
-        Network(
-            "UNet2DConditionModel", UNetConfig, UNetConfig.from_diffusers, UNet2DCondition, _unet, rules.UNET
-        ),
-        Network(
-            "AutoencoderKL",
-            KlConfig,
-            KlConfig.from_diffusers,
-            AutoencoderKL,
-            _picture,
-            rules.AUTOENCODER_KL,
-        ),
-        Network(
-            "AutoencoderTiny",
-            TinyConfig,
-            TinyConfig.from_diffusers,
-            AutoencoderTiny,
-            _picture,
-            rules.AUTOENCODER_TINY,
-        ),
-    )
-}
+def _clip_text(cfg: ClipTextConfig) -> tuple[tuple, dict]:
+    return (jnp.zeros((1, 2), int),), {}
+
+
+def _clip(cfg: ClipConfig) -> tuple[tuple, dict]:
+    size = cfg.vision.image_size
+    return (jnp.zeros((1, 2), int), jnp.zeros((1, size, size, cfg.vision.num_channels))), {}
+
+
+def _is(kind: type) -> Callable[[Any], bool]:
+    return lambda cfg: type(cfg) is kind
+
+
+def _is_clip_text(projection: bool) -> Callable[[Any], bool]:
+    return lambda cfg: type(cfg) is ClipTextConfig and (cfg.projection_dim is not None) == projection
+
+
+_read_text = ClipTextConfig.from_transformers
+_read_projected_text = functools.partial(_read_text, projection=True)
+
+_ALL = (
+    ("UNet2DConditionModel", _is(UNetConfig), UNetConfig.from_diffusers, UNet2DCondition, _unet, rules.UNET),
+    ("AutoencoderKL", _is(KlConfig), KlConfig.from_diffusers, AutoencoderKL, _picture, rules.AUTOENCODER_KL),
+    ("AutoencoderTiny", _is(TinyConfig), TinyConfig.from_diffusers, AutoencoderTiny, _picture, rules.AUTOENCODER_TINY),
+    ("CLIPTextModel", _is_clip_text(False), _read_text, ClipText, _clip_text, rules.CLIP_TEXT),
+    ("CLIPTextModelWithProjection", _is_clip_text(True), _read_projected_text, ClipText, _clip_text, rules.CLIP),
+    ("CLIPModel", _is(ClipConfig), ClipConfig.from_transformers, Clip, _clip, rules.CLIP),
+)  # fmt: skip
+NETWORKS = {entry[0]: Network(*entry) for entry in _ALL}
 
 
 def class_name(settings: Mapping[str, Any]) -> str | None:
@@ -95,7 +101,7 @@ def by_settings(settings: Mapping[str, Any]) -> Network:
 def by_config(cfg: Any) -> Network:
     """The network of one of our configs. `InputError` when it has none."""
     for network in NETWORKS.values():
-        if type(cfg) is network.config:
+        if network.fits(cfg):
             return network
     raise InputError(f"{type(cfg).__name__} is not the config of a network that can be converted.")
 

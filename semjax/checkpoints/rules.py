@@ -86,3 +86,19 @@ AUTOENCODER_KL = Rules(
         (r"(mid_block\.attentions\.0)\.proj_attn\b", r"\1.to_out.0"),
     ),
 )
+
+_CLIP = {
+    "lists": ("layers",),
+    "stacked": ("encoder_layers",),
+    "unused": (r"(text_model\.|vision_model\.)?embeddings\.position_ids$",),
+}
+_CLIP_NAMES = (
+    (r"\bencoder_layers", "encoder.layers"),
+    (r"\bself_attn_", "self_attn."),
+    (r"\bmlp_", "mlp."),
+    (r"\bembeddings_", "embeddings."),
+)
+CLIP = Rules(names=_CLIP_NAMES, **_CLIP)
+
+# transformers 5 writes the text encoder without the prefix that earlier files have.
+CLIP_TEXT = Rules(names=(*_CLIP_NAMES, (r"^text_model\.", "")), old=((r"^text_model\.", ""),), **_CLIP)

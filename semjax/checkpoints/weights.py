@@ -79,7 +79,7 @@ def read(
         where = _sharding(sharding, path, shape)
         if where is None:
             whole = slot.from_torch(lambda key: tensors.read(today[key]))
-            return jnp.asarray(np.ascontiguousarray(whole), to)
+            return jnp.asarray(np.asarray(whole, order="C"), to)
 
         def part(index: tuple[slice, ...]) -> np.ndarray:
             return np.asarray(_part(slot, index, lambda key, inner: at(slot, key, inner)), to)

@@ -5,6 +5,7 @@ lpips, dists     perceptual distances between pictures on top of them
 unet             UNet2DCondition: the denoiser of Stable Diffusion, with hooks for adapters
 autoencoder_kl   AutoencoderKL: pictures <-> latents
 autoencoder_tiny AutoencoderTiny (TAESD): the same, small and fast
+clip             CLIP: text encoder, and text and pictures in one space
 attention        attention, feed-forward layers and the transformer in a UNet
 layers           convolutions, norms, time embeddings
 """

@@ -18,24 +18,26 @@ def read(
     cls: type[Config],
     settings: Mapping[str, Any],
     *,
-    ignored: tuple[str, ...] = (),
+    ignored: tuple[str, ...] | None = (),
     fixed: Mapping[str, tuple] | None = None,
     derived: Callable[[dict], dict] | None = None,
 ) -> Config:
     """A frozen config `cls` from a dict as PyTorch projects write it.
 
     Fields of `cls` are taken over by name; names that begin with "_", those in `ignored` (they do not change what
-    the network computes) and those of value None may be anything else; those in `fixed` must have one of the
-    values listed. `derived` may rewrite the dict before. `InputError` names every other field.
+    the network computes; None: all others) and those of value None may be anything; those in `fixed` must have one
+    of the values listed. `derived` may rewrite the dict before. `InputError` names every other field.
     """
     settings = {key: freeze(value) for key, value in settings.items() if not key.startswith("_")}
     settings = derived(settings) if derived else settings
     fields, fixed = {f.name for f in dataclasses.fields(cls)}, fixed or {}
     problems = []
     for key, value in settings.items():
-        if key in fields or key in ignored or value is None:
+        if key in fields or value is None or (ignored is not None and key in ignored):
             continue
         if key not in fixed:
+            if ignored is None:
+                continue
             problems.append(f"{key}={value!r} is not known")
         elif value not in fixed[key]:
             problems.append(f"{key}={value!r} is not supported, only {' or '.join(map(repr, fixed[key]))}")

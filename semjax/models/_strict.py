@@ -43,7 +43,7 @@ class Slot:
         parts = value if self.stacked else [value]
         back = None if self.axes is None else np.argsort(self.axes)
         parts = [part if back is None else part.transpose(back) for part in parts]
-        return {key: np.ascontiguousarray(part) for key, part in zip(self.keys, parts)}
+        return {key: np.asarray(part, order="C") for key, part in zip(self.keys, parts)}
 
 
 def slots(template: Mapping, name: Callable[[Path], str], stacked: Iterable[str] = ()) -> dict[Path, Slot]:
