@@ -8,6 +8,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from semjax.checkpoints import rules
 from semjax.errors import InputError
@@ -15,6 +16,9 @@ from semjax.models import _strict
 from semjax.models.autoencoder_kl import AutoencoderKL, KlConfig
 from semjax.models.autoencoder_tiny import AutoencoderTiny, TinyConfig
 from semjax.models.clip import Clip, ClipConfig, ClipText, ClipTextConfig
+from semjax.models.controlnet import ControlNet, ControlNetConfig
+from semjax.models.layers import interleaved_sinusoids
+from semjax.models.motion import MotionConfig, MotionModules, MotionUNetConfig, UNetMotion
 from semjax.models.unet import UNet2DCondition, UNetConfig
 
 
@@ -28,6 +32,7 @@ class Network:
     build: Callable[[Any], nn.Module]
     example: Callable[[Any], tuple[tuple, dict]]
     rules: rules.Rules
+    buffers: Callable[[Any], dict[str, np.ndarray]] = lambda cfg: {}  # what PyTorch saves besides parameters
 
 
 def _picture(cfg) -> tuple[tuple, dict]:
@@ -72,12 +77,44 @@ def _is_clip_text(projection: bool) -> Callable[[Any], bool]:
 _read_text = ClipTextConfig.from_transformers
 _read_projected_text = functools.partial(_read_text, projection=True)
 
+
+def _controlnet(cfg: ControlNetConfig) -> tuple[tuple, dict]:
+    (sample, time, text), more = _unet(cfg.unet)
+    factor = 2 ** (len(cfg.conditioning_embedding_out_channels) - 1)
+    size = factor * sample.shape[1]
+    return (sample, time, text, jnp.zeros((1, size, size, cfg.conditioning_channels))), more
+
+
+def _motion(cfg: MotionConfig) -> tuple[tuple, dict]:
+    return (), {}
+
+
+def _unet_motion(cfg: MotionUNetConfig) -> tuple[tuple, dict]:
+    (sample, time, text), _ = _unet(cfg.unet)
+    return (sample[:, None], time, text), {}
+
+
+def _positions(cfg: MotionConfig) -> dict[str, np.ndarray]:
+    found = {}
+    for place, (channels, heads, depth) in cfg.places().items():
+        for i in range(depth):
+            width = channels // heads * heads
+            key = rules.MOTION.key((place, f"transformer_blocks_{i}", "pos_embed", "pe"))
+            found[key] = np.asarray(interleaved_sinusoids(cfg.motion_max_seq_length, width))[None]
+    return found
+
+
 _ALL = (
     ("UNet2DConditionModel", _is(UNetConfig), UNetConfig.from_diffusers, UNet2DCondition, _unet, rules.UNET),
     ("AutoencoderKL", _is(KlConfig), KlConfig.from_diffusers, AutoencoderKL, _picture, rules.AUTOENCODER_KL),
     ("AutoencoderTiny", _is(TinyConfig), TinyConfig.from_diffusers, AutoencoderTiny, _picture, rules.AUTOENCODER_TINY),
     ("CLIPTextModel", _is_clip_text(False), _read_text, ClipText, _clip_text, rules.CLIP_TEXT),
     ("CLIPTextModelWithProjection", _is_clip_text(True), _read_projected_text, ClipText, _clip_text, rules.CLIP),
+    ("ControlNetModel", _is(ControlNetConfig), ControlNetConfig.from_diffusers, ControlNet, _controlnet,
+     rules.CONTROLNET),
+    ("MotionAdapter", _is(MotionConfig), MotionConfig.from_diffusers, MotionModules, _motion, rules.MOTION, _positions),
+    ("UNetMotionModel", _is(MotionUNetConfig), MotionUNetConfig.from_diffusers, UNetMotion, _unet_motion,
+     rules.UNET_MOTION, lambda cfg: _positions(cfg.motion)),
     ("CLIPModel", _is(ClipConfig), ClipConfig.from_transformers, Clip, _clip, rules.CLIP),
 )  # fmt: skip
 NETWORKS = {entry[0]: Network(*entry) for entry in _ALL}

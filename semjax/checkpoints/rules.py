@@ -102,3 +102,17 @@ CLIP = Rules(names=_CLIP_NAMES, **_CLIP)
 
 # transformers 5 writes the text encoder without the prefix that earlier files have.
 CLIP_TEXT = Rules(names=(*_CLIP_NAMES, (r"^text_model\.", "")), old=((r"^text_model\.", ""),), **_CLIP)
+
+CONTROLNET = dataclasses.replace(UNET, lists=(*UNET.lists, "blocks", "controlnet_down_blocks"))
+
+_PLACES = (
+    (r"^(down|up)_(\d+)_(\d+)\b", r"\1_blocks.\2.motion_modules.\3"),
+    (r"^mid_(\d+)\b", r"mid_block.motion_modules.\1"),
+)
+_POSITIONS = (r".*\.motion_modules\.\d+\.transformer_blocks\.\d+\.pos_embed\.pe$",)
+MOTION = Rules(lists=_TRANSFORMER, names=_PLACES, unused=_POSITIONS)
+UNET_MOTION = dataclasses.replace(
+    UNET,
+    names=((r"^unet\.", ""), (r"^motion\.", ""), *UNET.names, *_PLACES),
+    unused=_POSITIONS,
+)

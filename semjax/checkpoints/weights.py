@@ -131,7 +131,7 @@ def to_torch(cfg: Any, params: Mapping) -> dict[str, np.ndarray]:
     ]
     if problems:
         raise InputError(f"These are not the parameters of that network: {'; '.join(problems)}.")
-    state: dict[str, np.ndarray] = {}
+    state = dict(networks.by_config(cfg).buffers(cfg))
     for path, slot in wanted.items():
         state |= slot.to_torch(np.asarray(leaves[path]))
     return state

@@ -3,6 +3,8 @@
 image_features   AlexNet, VGG-16 and SqueezeNet up to their last convolution
 lpips, dists     perceptual distances between pictures on top of them
 unet             UNet2DCondition: the denoiser of Stable Diffusion, with hooks for adapters
+controlnet       ControlNet: pictures that steer a UNet
+motion           motion modules (AnimateDiff) and the UNet with them
 autoencoder_kl   AutoencoderKL: pictures <-> latents
 autoencoder_tiny AutoencoderTiny (TAESD): the same, small and fast
 clip             CLIP: text encoder, and text and pictures in one space

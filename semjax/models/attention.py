@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from semjax.models.layers import Conv, Dense, GroupNorm, LayerNorm
+from semjax.models.layers import Conv, Dense, GroupNorm, LayerNorm, interleaved_sinusoids
 
 AttentionFn = Callable[
     ..., jax.Array
@@ -42,7 +42,7 @@ class Attention(nn.Module):
         bias: jax.Array | None = None,
         hook: Callable | None = None,
     ) -> Float[Array, "B N C"]:
-        """The attended values, mapped to the input's width; `hook(x, key, value)` may give more to add."""
+        """The attended values, mapped to the input's width; `hook(x, key, value)` may give more to add, or None."""
 
         def split(name, source):
             y = Dense(self.heads * self.head_dim, self.use_bias, self.dtype, name=name)(source)
@@ -53,7 +53,8 @@ class Attention(nn.Module):
         y = self.attention(query, key, value, bias)
         y = y.reshape(*y.shape[:-2], self.heads * self.head_dim)
         y = Dense(x.shape[-1], dtype=self.dtype, name="to_out_0")(y)
-        return y if hook is None else y + hook(x, key, value)
+        more = None if hook is None else hook(x, key, value)
+        return y if more is None else y + more
 
 
 class FeedForward(nn.Module):
@@ -70,11 +71,15 @@ class FeedForward(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention, attention to the text, feed-forward, each on a LayerNorm and added to its input."""
+    """Self-attention, attention to the text, feed-forward, each on a LayerNorm and added to its input.
+
+    `positions`: greatest number of tokens when sinusoids of the position are added before both attentions.
+    """
 
     heads: int
     head_dim: int
     only_cross: bool = False
+    positions: int | None = None
     attention: AttentionFn = attend
     dtype: jnp.dtype = jnp.float32
 
@@ -82,18 +87,25 @@ class TransformerBlock(nn.Module):
     def __call__(
         self,
         x: Float[Array, "B N C"],
-        context: Float[Array, "B L D"],
+        context: Float[Array, "B L D"] | None,
         bias: jax.Array | None = None,
         hook: Callable | None = None,
     ) -> Float[Array, "B N C"]:
-        """`bias` is that of the text tokens; with `only_cross` the first attention, too, looks at the text."""
-        first = Attention(self.heads, self.head_dim, attention=self.attention, dtype=self.dtype, name="attn1")
-        second = Attention(
-            self.heads, self.head_dim, attention=self.attention, dtype=self.dtype, name="attn2"
-        )
-        y = LayerNorm(dtype=self.dtype, name="norm1")(x)
-        x = x + (first(y, context) if self.only_cross else first(y, hook=hook))
-        x = x + second(LayerNorm(dtype=self.dtype, name="norm2")(x), context, bias)
+        """`bias` is that of the text tokens; with `only_cross` the first attention, too, looks at the text.
+
+        Without `context` the second attention is to the input as well.
+        """
+
+        def attention(name):
+            return Attention(self.heads, self.head_dim, attention=self.attention, dtype=self.dtype, name=name)
+
+        def norm(name, x):
+            y = LayerNorm(dtype=self.dtype, name=name)(x)
+            return y if self.positions is None else y + interleaved_sinusoids(*y.shape[-2:]).astype(y.dtype)
+
+        y = norm("norm1", x)
+        x = x + (attention("attn1")(y, context) if self.only_cross else attention("attn1")(y, hook=hook))
+        x = x + attention("attn2")(norm("norm2", x), context, bias)
         return x + FeedForward(self.dtype, name="ff")(LayerNorm(dtype=self.dtype, name="norm3")(x))
 
 
@@ -135,8 +147,8 @@ class Transformer2D(nn.Module):
                 self.heads,
                 head_dim,
                 self.only_cross,
-                self.attention,
-                self.dtype,
+                attention=self.attention,
+                dtype=self.dtype,
                 name=f"transformer_blocks_{i}",
             )
             y = block(y, context, bias, _hook(hooks, f"{place}_{i}" if i else place))

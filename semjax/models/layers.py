@@ -131,6 +131,13 @@ def sinusoids(
     return jnp.pad(jnp.concatenate(parts, -1), ((0, 0), (0, width % 2)))
 
 
+def interleaved_sinusoids(length: int, width: int) -> Float[Array, "length width"]:
+    """Position embeddings of Vaswani et al. (2017): sines in even channels, cosines in odd ones."""
+    angles = np.arange(length)[:, None] * np.exp(np.arange(0, width, 2) * (-np.log(10000.0) / width))
+    both = np.stack([np.sin(angles), np.cos(angles)], -1).reshape(length, -1)
+    return jnp.asarray(both[:, :width], jnp.float32)
+
+
 class FourierFeatures(nn.Module):
     """Cosines and sines of `t` at `width / 2` learned frequencies."""
 

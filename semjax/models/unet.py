@@ -10,7 +10,7 @@ Adapters and motion modules plug in through `hooks`, an object with the methods
     layer(place, x [B, h, w, C]) -> x
         after each resnet (and its transformer): the picture that goes on
     attend(place, hidden [B, N, C], key [B, N, heads, d], value [B, N, heads, d]) -> [B, N, C]
-        at each self-attention: what is added to its output; `hidden` is what it attends with, after the norm
+        at each self-attention: what is added to its output, or None; `hidden` is what it attends with, after the norm
 
 where place is "down_0_1" (second layer of the first block down), "mid_0" or "up_2_0"; the second self-attention of a
 layer that has several is at "down_0_1_1". Hooks may be Linen modules: their parameters are then under "hooks".
@@ -53,6 +53,13 @@ _IGNORED = (
     "cross_attention_norm",
     "mid_block_only_cross_attention",
     "addition_embed_type_num_heads",
+)
+_PER_BLOCK = (
+    "only_cross_attention",
+    "layers_per_block",
+    "cross_attention_dim",
+    "attention_head_dim",
+    "transformer_layers_per_block",
 )
 _FIXED = {"dual_cross_attention": (False,), "attention_type": ("default",)}
 
@@ -107,9 +114,8 @@ class UNetConfig:
         for name, allowed in (("down_block_types", _DOWN), ("up_block_types", _UP)):
             for kind in _config.per_block(getattr(self, name), count, name):
                 _config.one_of(kind, allowed, name)
-        for name in ("only_cross_attention", "layers_per_block", "cross_attention_dim", "attention_head_dim"):
-            _config.per_block(getattr(self, name), count, name)
-        _config.per_block(self.transformer_layers_per_block, count, "transformer_layers_per_block")
+        for name in _PER_BLOCK:
+            self.blocks(name)
         _config.one_of(self.mid_block_type, _MID, "mid_block_type")
         _config.one_of(self.encoder_hid_dim_type, (None, "text_proj"), "encoder_hid_dim_type")
         _config.one_of(self.addition_embed_type, (None, "text_time"), "addition_embed_type")
@@ -136,9 +142,9 @@ class UNetConfig:
 
         return _config.read(cls, settings, ignored=_IGNORED, fixed=_FIXED, derived=derived)
 
-    def heads(self) -> tuple[int, ...]:
-        """Attention heads of each block on the way down."""
-        return _config.per_block(self.attention_head_dim, len(self.block_out_channels), "attention_head_dim")
+    def blocks(self, name: str) -> tuple:
+        """The setting `name` of each block on the way down."""
+        return _config.per_block(getattr(self, name), len(self.block_out_channels), name)
 
     @property
     def time_width(self) -> int:
@@ -148,10 +154,14 @@ class UNetConfig:
 
 
 class Conditioning(nn.Module):
-    """Timesteps, class labels and the other conditions of a picture -> one embedding; text states -> mapped ones."""
+    """Timesteps, class labels and the other conditions of a picture -> one embedding; text states -> mapped ones.
+
+    `label_act` is the activation in the embedding of labels that are timesteps, that of the config without it.
+    """
 
     cfg: UNetConfig
     dtype: jnp.dtype = jnp.float32
+    label_act: str | None = None
 
     def _positions(self, t: jax.Array, width: int) -> jax.Array:
         return sinusoids(t, width, flip=self.cfg.flip_sin_to_cos, shift=self.cfg.freq_shift)
@@ -173,7 +183,7 @@ class Conditioning(nn.Module):
             return Dense(width, dtype=self.dtype, name="class_embedding")(labels)
         if kind == "timestep":
             labels = features(labels)
-        act = cfg.act_fn if kind == "timestep" else "silu"
+        act = self.label_act or cfg.act_fn if kind == "timestep" else "silu"
         return TimeEmbedding(width, act, dtype=self.dtype, name="class_embedding")(labels)
 
     @nn.compact
@@ -212,6 +222,73 @@ class Conditioning(nn.Module):
         return time, text
 
 
+def _common(cfg: UNetConfig, attention: AttentionFn, dtype: jnp.dtype) -> dict[str, Any]:
+    return {
+        "groups": cfg.norm_num_groups,
+        "eps": cfg.norm_eps,
+        "act": cfg.act_fn,
+        "scale_shift": cfg.resnet_time_scale_shift == "scale_shift",
+        "linear_projection": cfg.use_linear_projection,
+        "attention": attention,
+        "dtype": dtype,
+    }
+
+
+def down_blocks(cfg: UNetConfig, attention: AttentionFn, dtype: jnp.dtype) -> list[DownBlock]:
+    """The blocks on the way down, as submodules of the module that is being called."""
+    return [
+        DownBlock(
+            cfg.block_out_channels[i],
+            _config.per_block(depth, cfg.blocks("layers_per_block")[i], "transformer_layers_per_block"),
+            cfg.blocks("attention_head_dim")[i] if kind.startswith("CrossAttn") else None,
+            "half" if i < len(cfg.block_out_channels) - 1 else None,
+            only_cross=cfg.blocks("only_cross_attention")[i],
+            padding=cfg.downsample_padding,
+            name=f"down_blocks_{i}",
+            **_common(cfg, attention, dtype),
+        )
+        for i, (kind, depth) in enumerate(
+            zip(cfg.down_block_types, cfg.blocks("transformer_layers_per_block"))
+        )
+    ]
+
+
+def mid_block(cfg: UNetConfig, attention: AttentionFn, dtype: jnp.dtype) -> MidBlock | None:
+    """The block in the middle, where there is one."""
+    if cfg.mid_block_type is None:
+        return None
+    depth = cfg.blocks("transformer_layers_per_block")[-1]
+    return MidBlock(
+        cfg.block_out_channels[-1],
+        _config.per_block(depth, 1, "transformer_layers_per_block"),
+        cfg.blocks("attention_head_dim")[-1] if cfg.mid_block_type == "UNetMidBlock2DCrossAttn" else None,
+        output_scale=cfg.mid_block_scale_factor,
+        name="mid_block",
+        **_common(cfg, attention, dtype),
+    )
+
+
+def up_blocks(cfg: UNetConfig, attention: AttentionFn, dtype: jnp.dtype) -> list[UpBlock]:
+    """The blocks on the way up: the settings of those on the way down, from the last."""
+    depths = cfg.reverse_transformer_layers_per_block or cfg.blocks("transformer_layers_per_block")[::-1]
+    blocks = []
+    for i, kind in enumerate(cfg.up_block_types):
+        j = len(cfg.block_out_channels) - 1 - i
+        block = UpBlock(
+            cfg.block_out_channels[j],
+            _config.per_block(
+                depths[i], cfg.blocks("layers_per_block")[j] + 1, "transformer_layers_per_block"
+            ),
+            cfg.blocks("attention_head_dim")[j] if kind.startswith("CrossAttn") else None,
+            "double" if j else None,
+            only_cross=cfg.blocks("only_cross_attention")[j],
+            name=f"up_blocks_{i}",
+            **_common(cfg, attention, dtype),
+        )
+        blocks.append(block)
+    return blocks
+
+
 class UNet2DCondition(nn.Module):
     """The network. `dtype`: what it computes in; `attention`: how; `hooks`: see the head of this file."""
 
@@ -219,59 +296,6 @@ class UNet2DCondition(nn.Module):
     hooks: Any = None
     attention: AttentionFn = attend
     dtype: jnp.dtype = jnp.float32
-
-    def _blocks(self) -> tuple[list[DownBlock], MidBlock | None, list[UpBlock]]:
-        cfg, count = self.cfg, len(self.cfg.block_out_channels)
-        common = {
-            "groups": cfg.norm_num_groups,
-            "eps": cfg.norm_eps,
-            "act": cfg.act_fn,
-            "scale_shift": cfg.resnet_time_scale_shift == "scale_shift",
-            "linear_projection": cfg.use_linear_projection,
-            "attention": self.attention,
-            "dtype": self.dtype,
-        }
-        heads = cfg.heads()
-        resnets = _config.per_block(cfg.layers_per_block, count, "layers_per_block")
-        depths = _config.per_block(cfg.transformer_layers_per_block, count, "transformer_layers_per_block")
-        up_depths = cfg.reverse_transformer_layers_per_block or depths[::-1]
-        cross = _config.per_block(cfg.only_cross_attention, count, "only_cross_attention")
-        down, up = [], []
-        for i, kind in enumerate(cfg.down_block_types):
-            block = DownBlock(
-                cfg.block_out_channels[i],
-                _config.per_block(depths[i], resnets[i], "transformer_layers_per_block"),
-                heads[i] if kind.startswith("CrossAttn") else None,
-                "half" if i < count - 1 else None,
-                only_cross=cross[i],
-                padding=cfg.downsample_padding,
-                name=f"down_blocks_{i}",
-                **common,
-            )
-            down.append(block)
-        for i, kind in enumerate(cfg.up_block_types):
-            j = count - 1 - i
-            block = UpBlock(
-                cfg.block_out_channels[j],
-                _config.per_block(up_depths[i], resnets[j] + 1, "transformer_layers_per_block"),
-                heads[j] if kind.startswith("CrossAttn") else None,
-                "double" if j else None,
-                only_cross=cross[j],
-                name=f"up_blocks_{i}",
-                **common,
-            )
-            up.append(block)
-        if cfg.mid_block_type is None:
-            return down, None, up
-        mid = MidBlock(
-            cfg.block_out_channels[-1],
-            _config.per_block(depths[-1], 1, "transformer_layers_per_block"),
-            heads[-1] if cfg.mid_block_type == "UNetMidBlock2DCrossAttn" else None,
-            output_scale=cfg.mid_block_scale_factor,
-            name="mid_block",
-            **common,
-        )
-        return down, mid, up
 
     @nn.compact
     def __call__(
@@ -301,7 +325,8 @@ class UNet2DCondition(nn.Module):
         conditioning = Conditioning(cfg, self.dtype, name="conditioning")
         time, text = conditioning(timesteps, text_states, class_labels, timestep_cond, added)
         bias = None if text_mask is None else (text_mask[:, None, None].astype(jnp.float32) - 1) * 1e4
-        down, mid, up = self._blocks()
+        down, mid = down_blocks(cfg, self.attention, self.dtype), mid_block(cfg, self.attention, self.dtype)
+        up = up_blocks(cfg, self.attention, self.dtype)
 
         around = ((cfg.conv_in_kernel - 1) // 2, (cfg.conv_out_kernel - 1) // 2)
         x = 2 * sample - 1 if cfg.center_input_sample else sample
