@@ -9,6 +9,7 @@ convert       the same, or a whole pipeline -> folders that need neither PyTorch
 save          parameters -> such a folder
 export        such a folder, or parameters -> a folder that diffusers and transformers read
 from_torch    PyTorch state dict -> parameters, every key used exactly once; to_torch is its inverse
+fold_lora     parameters with a low-rank adapter folded in
 network       config -> the Flax Linen module
 rules         the tables of names
 """
@@ -21,12 +22,13 @@ from typing import Any
 import flax.linen as nn
 
 from semjax.checkpoints import files, networks, store, weights
+from semjax.checkpoints.lora import fold_lora
 from semjax.checkpoints.store import save
 from semjax.checkpoints.weights import DtypePolicy, Shardings, from_torch, to_torch
 from semjax.errors import InputError
 from semjax.version import __version__
 
-__all__ = ["convert", "export", "from_torch", "load", "network", "save", "to_torch"]
+__all__ = ["convert", "export", "fold_lora", "from_torch", "load", "network", "save", "to_torch"]
 
 _PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model"]
 _TEXT = (".json", ".txt", ".model")  # tokenizers and schedulers: small files that go along with a pipeline
