@@ -52,7 +52,8 @@ def load(
 
     source: a folder of diffusers or transformers, one safetensors file (or an index of several), a folder that
     `convert` wrote, or the name of a model on the hub ("org/name", or "org/name/unet" for a part of a pipeline).
-    config: a dict or JSON file where no `config.json` is beside the weights. variant: which of several sets of
+    config: a dict or JSON file where no `config.json` is beside the weights; the published networks in `known` are
+    recognised without. variant: which of several sets of
     weights, as diffusers names them ("fp16").
     dtype: one for all parameters, or pairs (pattern of the path, dtype), or None for that of the file.
     sharding: one for all, a nested dict of them, or a function of (path, shape); only the local part is read.
@@ -62,9 +63,9 @@ def load(
     source = local(source)
     if (source / store.RECORD).is_file():
         return store.restore(source, dtype=dtype, sharding=sharding)
-    settings = files.settings(source, config)
-    cfg = networks.by_settings(settings).read(settings)
     tensors = files.find(source, variant, allow_pickle)
+    settings = files.settings(source, config, tensors)
+    cfg = networks.by_settings(settings).read(settings)
     return cfg, weights.read(cfg, tensors, dtype=dtype, sharding=sharding)
 
 
@@ -85,8 +86,8 @@ def convert(
     given, source = str(source), local(source)
     if (source / "model_index.json").is_file():
         return _pipeline(source, Path(out), given, variant, dtype, allow_pickle)
-    settings = files.settings(source, config)
     tensors = files.find(source, variant, allow_pickle)
+    settings = files.settings(source, config, tensors)
     cfg = networks.by_settings(settings).read(settings)
     provenance = {
         "source": given,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from semjax.checkpoints import known
 from semjax.errors import InputError
 
 _STEMS = ("diffusion_pytorch_model", "model", "pytorch_lora_weights", "adapter_model")
@@ -173,14 +174,25 @@ def _shards(index: Path) -> list[Path]:
     return [index.parent / name for name in names]
 
 
-def settings(source: Path, config: str | Path | Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The config of a folder or file: the dict or JSON file `config`, or `config.json` beside the weights."""
+def settings(
+    source: Path,
+    config: str | Path | Mapping[str, Any] | None = None,
+    tensors: "Safetensors | Pickled | None" = None,
+) -> dict[str, Any]:
+    """The config of a folder or file: the dict or JSON file `config`, or `config.json` beside the weights.
+
+    Without either, that of the published network whose `tensors` these are. `InputError` when there is none.
+    """
     if isinstance(config, Mapping):
         return dict(config)
     path = Path(config) if config else (source if source.is_dir() else source.parent) / "config.json"
     if path.is_dir():
         path = path / "config.json"
     if not path.is_file():
+        shapes = {} if tensors is None else {key: tensor.shape for key, tensor in tensors.tensors.items()}
+        name = None if config else known.recognise(shapes)
+        if name is not None:
+            return dict(known.KNOWN[name].settings)
         raise InputError(
             f"There is no {path}: a network needs its config; pass the file with --config (config=...)."
         )
