@@ -2,9 +2,10 @@
 
 Packets
     transmit_packets, LinkConfig, LinkLedger    packets over a link: what arrives and what it cost
+    price_packets                               what they would cost, without sending them
     packet_loss, bursty_loss, GilbertElliott    which packets a network loses
     deliver, LinkRate                           when packets arrive: rate, delay, finite queue
-    choose_mcs, required_snr, lgvsc_mcs, Mcs    modulation and code rate for an SNR
+    choose_mcs, required_snr, lgvsc_mcs, parse_mcs, Mcs    modulation and code rate for an SNR
 Bits
     ldpc_encode, ldpc_decode        bits <-> coded bits, log-likelihood ratios (LdpcCode, DecoderConfig)
     transport_encode, transport_decode      payloads of any size, with checks and code blocks (TransportCode)
@@ -22,6 +23,7 @@ from semjax.channel.adaptation import (
     choose_mcs,
     ladder,
     lgvsc_mcs,
+    parse_mcs,
     predicted_error,
     required_snr,
 )
@@ -31,7 +33,7 @@ from semjax.channel.decoder import Decoded, DecoderConfig, ldpc_decode
 from semjax.channel.encoder import ldpc_encode
 from semjax.channel.fading import AWGN, RadioConfig, Received, noise_variance, radio
 from semjax.channel.ledger import LinkLedger
-from semjax.channel.link import CHANNELS, LinkConfig, transmit_packets
+from semjax.channel.link import CHANNELS, LinkConfig, price_packets, transmit_packets
 from semjax.channel.loss import GilbertElliott, bursty_loss, packet_loss
 from semjax.channel.mixed import ldpc_decode_mixed
 from semjax.channel.modulation import (
@@ -91,7 +93,9 @@ __all__ = [
     "modulate",
     "noise_variance",
     "packet_loss",
+    "parse_mcs",
     "predicted_error",
+    "price_packets",
     "radio",
     "required_snr",
     "simulate_blocks",

@@ -3,6 +3,7 @@
 import bisect
 import dataclasses
 import math
+import re
 from statistics import NormalDist
 
 from semjax.channel import checks
@@ -49,6 +50,21 @@ class Mcs:
         return -(-bits * self.n // (self.k * order)) * order
 
 
+def parse_mcs(text: str) -> Mcs | str | None:
+    """A scheme by name, as `LinkConfig.mcs` takes it: "auto" (None), "lgvsc", or MODULATION:K/N such as "16qam:3/4".
+
+    Raises InputError for anything else, an unknown modulation or a rate above 0.95.
+    """
+    if text in ("auto", "lgvsc"):
+        return None if text == "auto" else text
+    match = re.fullmatch(r"([^:]+):(\d{1,9})/(\d{1,9})", text)
+    if not match:
+        raise InputError(
+            f"a scheme is auto, lgvsc or MODULATION:K/N such as qpsk:1/2 or 16qam:3/4, got {text!r}"
+        )
+    return Mcs(match[1], int(match[2]), int(match[3]))
+
+
 # LGVSC (arXiv 2606.12899), classical links, as released: AWGN, SNR in dB -> scheme.
 LGVSC_TABLE = {
     0: Mcs("qpsk", 3072, 9216),
@@ -76,9 +92,9 @@ def required_snr(mcs: Mcs, bits: int, target_error: float, fading: str = "none")
     """Es/N0 in dB at which blocks of `bits` bits (checks included) fail with probability `target_error`.
 
     `fading` is "none" (AWGN) or "rayleigh" (a known gain of its own for each symbol; the mean SNR). From a normal
-    curve fitted to measured block error rates of this package's decoder (scripts/measure_thresholds.py), interpolated
-    over log2 of the block size; below about 1e-3 it is an extrapolation that knows no error floor. Raises InputError
-    for schemes or channels without measurement and for odd settings.
+    curve fitted to measured block error rates of this package's decoder (scripts/measure_thresholds.py) and
+    interpolated over log2 of the block size; below about 1e-3 it is an extrapolation that knows no error floor.
+    Raises InputError for schemes or channels without measurement and for odd settings.
     """
     table = THRESHOLDS[checks.choice(fading, "fading", tuple(THRESHOLDS))]
     key = (mcs.modulation, mcs.k, mcs.n)

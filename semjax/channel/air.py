@@ -32,14 +32,42 @@ class Block:
     @classmethod
     def of(cls, bits: np.ndarray, mcs: Mcs) -> "Block":
         """The bits uint8 [A] coded at the rate of `mcs`, their check included in the rate."""
-        check = crc_length("16" if bits.size <= 3824 else "24A")
-        code = TransportCode(bits.size, mcs.coded_bits(bits.size + check), bits_per_symbol(mcs.modulation))
+        code = block_code(bits.size, mcs)
         return cls(code, mcs.modulation, transport_encode(bits, code))
 
     @property
     def symbols(self) -> int:
         """Symbols it takes."""
-        return self.code.coded // self.code.bits_per_symbol
+        return symbols_of(self.code)
+
+
+def block_code(bits: int, mcs: Mcs) -> TransportCode:
+    """How `bits` bits travel at the rate of `mcs`, their check included in the rate."""
+    check = crc_length("16" if bits <= 3824 else "24A")
+    return TransportCode(bits, mcs.coded_bits(bits + check), bits_per_symbol(mcs.modulation))
+
+
+def symbols_of(code: TransportCode) -> int:
+    """Symbols that a transport block takes."""
+    return code.coded // code.bits_per_symbol
+
+
+def frame_costs(
+    lengths: Sequence[int], classes: Sequence[int], codes: Sequence[TransportCode | None], header: Mcs, cfg
+) -> dict[str, int]:
+    """What the frames of such packets cost: counts named as in `LinkLedger`, the packets' own bits left out."""
+    head = block_code(HEADER_BITS, header)
+    frames = cut_frames(lengths, classes)
+    sizes = [symbols_of(head) + sum(symbols_of(codes[i]) for i in frame if codes[i]) for frame in frames]
+    filling = sum(-size % cfg.grid for size in sizes)
+    return {
+        "framing_bits": HEADER_BITS * len(frames),
+        "crc_bits": head.crc_bits * len(frames),
+        "parity_bits": (head.coded - HEADER_BITS - head.crc_bits) * len(frames),
+        "coded_symbols": sum(sizes),
+        "filling_symbols": filling,
+        "pilot_symbols": cfg.radio.pilot_symbols(sum(sizes) + filling),
+    }
 
 
 def send_frames(
@@ -48,14 +76,14 @@ def send_frames(
     """Send packets (length in bytes, class, block or None if empty) in frames over the radio of a `LinkConfig`.
 
     Returns for each packet its soft values float32 [coded] (of size 0 if it is empty; None where the frame's header
-    was lost) and the costs: counts named as in `LinkLedger`, those of the packets' own bits left out.
+    was lost) and the costs as `frame_costs` counts them.
     """
     lengths, classes, blocks = ([entry[i] for entry in entries] for i in range(3))
     frames = cut_frames(lengths, classes)
     contents = [([lengths[i] for i in frame], [classes[i] for i in frame]) for frame in frames]
     headers = [Block.of(write_header(*content), header) for content in contents]
     bodies = [[blocks[i] for i in frame if blocks[i] is not None] for frame in frames]
-    order, filling = _layout(headers, bodies, cfg)
+    order = _layout(headers, bodies, cfg)
     queue = [block for head, body in zip(headers, bodies) for block in (head, *body)]
     soft = _over_the_air(key, queue, order, cfg)
 
@@ -67,14 +95,8 @@ def send_frames(
         heard = ok and _same_content(bits, content)
         none = np.zeros(0, np.float32)
         values += [soft.get(id(blocks[i]), none) if heard else None for i in frame]
-    return values, {
-        "framing_bits": HEADER_BITS * len(frames),
-        "crc_bits": sum(head.code.crc_bits for head in headers),
-        "parity_bits": sum(head.code.coded - HEADER_BITS - head.code.crc_bits for head in headers),
-        "coded_symbols": sum(block.symbols for block in queue),
-        "filling_symbols": filling,
-        "pilot_symbols": cfg.radio.pilot_symbols(order.size),
-    }
+    codes = [block and block.code for block in blocks]
+    return values, frame_costs(lengths, classes, codes, header, cfg)
 
 
 def decode_blocks(
@@ -97,18 +119,18 @@ def _same_content(bits, content):
 
 
 def _layout(headers, bodies, cfg):
-    """(int [S], filling symbols): which symbol of the queue each channel use carries; -1 is filling.
+    """int [S]: which symbol of the queue each channel use carries; -1 is filling.
 
     On fading channels the symbols of a body are interleaved, so that a fade is shared by its packets.
     """
-    pieces, start, filling = [], 0, 0
+    pieces, start = [], 0
     for head, body in zip(headers, bodies):
         size = sum(block.symbols for block in body)
         order = np.arange(size) if cfg.radio.fading == "none" else interleaver(size)
         rest = -(head.symbols + size) % cfg.grid
         pieces += [start + np.arange(head.symbols), start + head.symbols + order, np.full(rest, -1)]
-        start, filling = start + head.symbols + size, filling + rest
-    return np.concatenate(pieces) if pieces else np.zeros(0, int), filling
+        start += head.symbols + size
+    return np.concatenate(pieces) if pieces else np.zeros(0, int)
 
 
 def _over_the_air(key, queue, order, cfg):

@@ -1,5 +1,6 @@
 """Packets over a link: framing, CRC, LDPC, QAM, the channel, and back (see `framing` for what a frame is)."""
 
+import collections
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ import numpy as np
 
 from semjax.channel import checks
 from semjax.channel.adaptation import Mcs, choose_mcs, lgvsc_mcs
-from semjax.channel.air import Block, decode_blocks, send_frames
+from semjax.channel.air import Block, block_code, decode_blocks, frame_costs, send_frames
 from semjax.channel.decoder import DecoderConfig
 from semjax.channel.fading import RadioConfig
 from semjax.channel.framing import CLASSES, HEADER_BITS
@@ -35,7 +36,7 @@ class LinkConfig:
     protection      dB of additional protection for importance 0, 1, 2 and 3; they are given more robust schemes
     mcs             instead of the chooser: "lgvsc" (the published table, read at the design SNR less the
                     protection), one scheme for all, or one for each importance
-    retransmissions a failed packet is sent again so often, its soft values added up (HARQ with chase combining)
+    retransmissions a failed packet is sent again so often; over radio its soft values add up (HARQ, chase combining)
     grid            frames begin on multiples of so many symbols
     decoder, rule   of the receiver
     Raises InputError for settings that make no sense.
@@ -61,7 +62,8 @@ class LinkConfig:
         checks.choice(self.channel, "the channel", CHANNELS)
         checks.number(self.snr_db, "the SNR in dB", low=-100, high=100)
         checks.probability(self.loss, "the loss probability")
-        checks.number(self.burst, "the mean burst length", low=1.0)
+        if checks.number(self.burst, "the mean burst length", low=1.0) > 1:
+            GilbertElliott.from_rate(self.loss, self.burst)
         if self.design_snr_db is not None:
             checks.number(self.design_snr_db, "design_snr_db", low=-100, high=100)
         if not 0 < checks.number(self.target_error, "the target error rate") < 1:
@@ -125,81 +127,145 @@ class LinkConfig:
 
 
 def transmit_packets(
-    key: jax.Array, packets: Sequence[bytes], importance: Sequence[int], cfg: LinkConfig
+    key: jax.Array,
+    packets: Sequence[bytes],
+    importance: Sequence[int],
+    cfg: LinkConfig,
+    *,
+    tries: Sequence[int] | None = None,
 ) -> tuple[list[bytes | None], LinkLedger]:
     """Send `packets` in order over the link `cfg`: what arrives (None for what is lost) and what it cost.
 
-    `importance` gives each packet's class, 0 (best protected) to 3. The same key, packets and settings give the
-    same result. One damaged packet in 65 536 passes its 16-bit check; the stream's own checks have to catch it.
+    `importance` gives each packet's class, 0 (best protected) to 3; `tries` how often each may be sent (None: once,
+    and again cfg.retransmissions times). The same key, packets and settings give the same result. One damaged
+    packet in 65 536 passes its 16-bit check; the stream's own checks have to catch it.
     Raises InputError for lists of different length, packets over 65 535 bytes or classes out of range.
     """
     checks.typed_key(key)
     packets = [bytes(packet) for packet in packets]
-    classes = [checks.count(level, "importance", high=CLASSES - 1) for level in importance]
-    if len(classes) != len(packets):
-        raise InputError(
-            f"importance must name a class for each packet: {len(classes)} for {len(packets)} packets"
-        )
+    classes = _check_classes(len(packets), importance)
+    tries = [cfg.retransmissions + 1] * len(packets) if tries is None else tries
+    tries = [checks.count(n, "tries", low=1, high=100) for n in tries]
+    if len(tries) != len(packets):
+        raise InputError(f"tries must name a number for each packet: {len(tries)} for {len(packets)} packets")
     if cfg.channel in ("none", "loss"):
-        lost = (
-            np.zeros(len(packets), bool) if cfg.channel == "none" else _network_loss(key, len(packets), cfg)
-        )
-        received = [None if gone else packet for packet, gone in zip(packets, lost)]
-        return received, _count(LinkLedger(cfg.channel), packets, classes, received)
-    return _transmit_radio(key, packets, classes, cfg)
+        return _transmit_network(key, packets, classes, tries, cfg)
+    return _transmit_radio(key, packets, classes, tries, cfg)
+
+
+def price_packets(lengths: Sequence[int], importance: Sequence[int], cfg: LinkConfig) -> LinkLedger:
+    """What packets of these lengths (bytes) cost on the link when each is sent once; nothing is simulated.
+
+    Counts no loss and no repetition; otherwise the ledger of `transmit_packets`, which raises the same errors.
+    """
+    classes = _check_classes(len(lengths), importance)
+    ledger = LinkLedger(cfg.channel)
+    if cfg.channel not in ("none", "loss"):
+        codes = [_code(8 * length, level, cfg) for length, level in zip(lengths, classes)]
+        costs = frame_costs(lengths, classes, codes, cfg.header_scheme(), cfg)
+        ledger = _add(ledger, costs, _block_costs(codes))
+    return _count(ledger, lengths, classes, [b""] * len(lengths))
+
+
+def _check_classes(count, importance):
+    classes = [checks.count(level, "importance", high=CLASSES - 1) for level in importance]
+    if len(classes) != count:
+        raise InputError(f"importance must name a class for each packet: {len(classes)} for {count} packets")
+    return classes
+
+
+def _code(bits, level, cfg):
+    return block_code(bits, cfg.scheme(level, bits)) if bits else None
+
+
+def _block_costs(codes):
+    """What the coding of packets adds to them when they are sent for the first time."""
+    codes = [code for code in codes if code]
+    used = sum(code.payload + code.padding + code.crc_bits for code in codes)
+    return {
+        "crc_bits": sum(code.crc_bits for code in codes),
+        "padding_bits": sum(code.padding for code in codes),
+        "parity_bits": sum(code.coded for code in codes) - used,
+    }
+
+
+def _add(ledger, *costs):
+    totals = collections.Counter({name: getattr(ledger, name) for each in costs for name in each})
+    for each in costs:
+        totals.update(each)
+    return dataclasses.replace(ledger, **totals)
+
+
+def _transmit_network(key, packets, classes, tries, cfg):
+    lengths, ledger = list(map(len, packets)), LinkLedger(cfg.channel)
+    received: list = [None] * len(packets)
+    for attempt in range(max(tries, default=0)):
+        pending = _pending(received, tries, attempt)
+        if not pending:
+            break
+        run = jax.random.fold_in(key, attempt) if attempt else key
+        for i, lost in zip(pending, _network_loss(run, len(pending), cfg)):
+            received[i] = None if lost else packets[i]
+        repeated = sum(8 * lengths[i] for i in pending) if attempt else 0
+        ledger = _add(ledger, {"repeated_bits": repeated, "feedback_bits": _answers(tries, pending, attempt)})
+    return received, _count(ledger, lengths, classes, received)
 
 
 def _network_loss(key, count, cfg):
+    if cfg.channel == "none":
+        return np.zeros(count, bool)
     if cfg.burst > 1:
         return np.asarray(bursty_loss(key, count, GilbertElliott.from_rate(cfg.loss, cfg.burst)))
     return np.asarray(packet_loss(key, count, cfg.loss))
 
 
-def _transmit_radio(key, packets, classes, cfg):
+def _pending(received, tries, attempt):
+    """Which packets are sent in this round."""
+    return [i for i, limit in enumerate(tries) if received[i] is None and attempt < limit]
+
+
+def _answers(tries, pending, attempt):
+    """Bits on the way back: one for each packet that might still be sent again."""
+    return sum(attempt + 1 < tries[i] for i in pending)
+
+
+def _transmit_radio(key, packets, classes, tries, cfg):
     bits = [np.unpackbits(np.frombuffer(packet, np.uint8)) for packet in packets]
     blocks = [Block.of(b, cfg.scheme(level, b.size)) if b.size else None for b, level in zip(bits, classes)]
     soft: list = [None] * len(packets)
     received: list = [None] * len(packets)
-    pending = list(range(len(packets)))
     ledger = LinkLedger(cfg.channel)
-    for attempt in range(cfg.retransmissions + 1):
+    for attempt in range(max(tries, default=0)):
+        pending = _pending(received, tries, attempt)
+        if not pending:
+            break
         key, run = jax.random.split(key)
         entries = [(len(packets[i]), classes[i], blocks[i]) for i in pending]
         values, costs = send_frames(run, entries, cfg.header_scheme(), cfg)
-        costs["feedback_bits"] = len(pending) if attempt < cfg.retransmissions else 0
-        sent = [blocks[i] for i in pending if blocks[i]]
-        if attempt == 0:
-            costs["crc_bits"] += sum(block.code.crc_bits for block in sent)
-            costs["padding_bits"] = sum(block.code.padding for block in sent)
-            used = sum(block.code.payload + block.code.padding + block.code.crc_bits for block in sent)
-            costs["parity_bits"] += sum(block.code.coded for block in sent) - used
-        else:
-            costs["repeated_bits"] = sum(block.code.coded for block in sent)
-        ledger = dataclasses.replace(ledger, **{name: getattr(ledger, name) + n for name, n in costs.items()})
+        sent = [blocks[i].code for i in pending if blocks[i]]
+        own = {"repeated_bits": sum(code.coded for code in sent)} if attempt else _block_costs(sent)
+        ledger = _add(ledger, costs, own, {"feedback_bits": _answers(tries, pending, attempt)})
         for i, value in zip(pending, values):
             if value is not None:
                 soft[i] = value if soft[i] is None else soft[i] + value
         for i, packet in _decode_packets(pending, blocks, soft, values, cfg):
             received[i] = packet
-        pending = [i for i in pending if received[i] is None]
-        if not pending:
-            break
-    return received, _count(ledger, packets, classes, received)
+    return received, _count(ledger, list(map(len, packets)), classes, received)
 
 
-def _count(ledger, packets, classes, received):
+def _count(ledger, lengths, classes, received):
     def by_class(values):
         return tuple(sum(v for v, c in zip(values, classes) if c == level) for level in range(CLASSES))
 
     lost = [packet is None for packet in received]
     return dataclasses.replace(
         ledger,
-        packets=len(packets),
+        packets=len(lengths),
         lost=sum(lost),
-        source_bits=8 * sum(map(len, packets)),
-        source_bits_by_class=by_class([8 * len(packet) for packet in packets]),
+        source_bits=8 * sum(lengths),
+        source_bits_by_class=by_class([8 * length for length in lengths]),
         lost_by_class=by_class(lost),
-        packets_by_class=by_class([1] * len(packets)),
+        packets_by_class=by_class([1] * len(lengths)),
     )
 
 

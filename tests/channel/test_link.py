@@ -181,25 +181,29 @@ def test_published_table_is_the_published_table():
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.floats(-12, 30), st.integers(1, 8000), st.sampled_from([0.1, 1e-2, 1e-3]))
-def test_chooser_takes_the_fastest_scheme_that_meets_the_target(snr_db, bits, target):
-    chosen = choose_mcs(snr_db, bits, target)
-    for mcs in ladder():
-        meets = required_snr(mcs, bits, target) <= snr_db
-        assert (predicted_error(mcs, bits, snr_db) <= target * (1 + 1e-6)) == meets or abs(
-            required_snr(mcs, bits, target) - snr_db
-        ) < 1e-6
-        if mcs.efficiency > chosen.efficiency:
-            assert not meets
-    assert required_snr(chosen, bits, target) <= snr_db or chosen == ladder()[0]
-    assert choose_mcs(snr_db + 1, bits, target).efficiency >= chosen.efficiency
+@given(
+    st.floats(-12, 30),
+    st.integers(1, 8000),
+    st.sampled_from([0.1, 1e-2, 1e-3]),
+    st.sampled_from(["none", "rayleigh"]),
+)
+def test_chooser_takes_the_fastest_scheme_that_meets_the_target(snr_db, bits, target, fading):
+    chosen = choose_mcs(snr_db, bits, target, fading)
+    needs = {mcs: required_snr(mcs, bits, target, fading) for mcs in ladder()}
+    assert needs[chosen] <= snr_db or (chosen == ladder()[0] and min(needs.values()) > snr_db)
+    assert all(need > snr_db for mcs, need in needs.items() if mcs.efficiency > chosen.efficiency)
+    assert choose_mcs(snr_db + 1, bits, target, fading).efficiency >= chosen.efficiency
+    for mcs, need in needs.items():
+        assert predicted_error(mcs, bits, need, fading) == pytest.approx(target, rel=1e-6)
 
 
-def test_schemes_are_no_better_than_capacity_and_no_worse_than_three_db_off():
+def test_thresholds_lie_where_theory_allows():
     for mcs in ladder():
         shannon = 10 * np.log10(2**mcs.efficiency - 1)
-        gap = required_snr(mcs, 2048, 0.5) - shannon
-        assert 0.2 < gap < 3.5, (mcs, gap)
+        half, fading = (required_snr(mcs, 2048, 0.5, name) for name in ("none", "rayleigh"))
+        assert 0.2 < half - shannon < 3.5, mcs
+        assert 0.2 < fading - half < 12, mcs  # a fading channel of the same mean SNR carries less
+        assert required_snr(mcs, 128, 1e-3) > required_snr(mcs, 2048, 1e-3)
 
 
 @settings(deadline=None, max_examples=50)
@@ -275,6 +279,7 @@ def test_a_thousand_seeds_of_every_link(cfg):
         (lambda: lgvsc_mcs(float("nan")), "SNR"),
         (lambda: choose_mcs(None, 100), "SNR"),
         (lambda: choose_mcs(3.0, 100, 1.0), "target error"),
+        (lambda: choose_mcs(3.0, 100, 0.1, "rician"), "none, rayleigh"),
         (lambda: required_snr(Mcs("qpsk", 1, 7), 100, 0.1), "no threshold"),
         (lambda: transmit_packets(KEY, [b"a"], [], LinkConfig()), "class for each packet"),
         (lambda: transmit_packets(KEY, [b"a"], [4], LinkConfig()), "importance"),
