@@ -48,23 +48,52 @@ class _Receiver:
 
 
 @dataclasses.dataclass(frozen=True)
+class _Link:
+    channel: Literal["none", "awgn", "rayleigh", "loss"] = "none"
+    """What happens on the link."""
+    snr: float = 10.0
+    """Signal-to-noise ratio Es/N0 in dB of awgn and rayleigh."""
+    loss: float = 0.1
+    """Probability that the channel loss drops a packet."""
+    burst: float = 1.0
+    """Mean length of the bursts of the channel loss, in packets."""
+    mcs: str = "auto"
+    """Scheme of awgn and rayleigh: auto (by layer and SNR), lgvsc (the published table) or one such as 16qam:3/4."""
+    design_snr: float | None = None
+    """SNR in dB that the sender reckons with; without it the true one."""
+    retransmissions: int = 0
+    """How often a lost packet is sent again (HARQ with chase combining)."""
+
+    def config(self):
+        """The link's settings. Raises InputError for those that make no sense."""
+        from semjax.channel import LinkConfig, parse_mcs
+
+        return LinkConfig(
+            self.channel,
+            snr_db=self.snr,
+            loss=self.loss,
+            burst=self.burst,
+            mcs=parse_mcs(self.mcs),
+            design_snr_db=self.design_snr,
+            retransmissions=self.retransmissions,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class Transmit:
     """Send a clip over a channel and paint it again.
 
     Writes stream.smj, received.smj, reconstruction.mp4, report.json and report.html.
-    Example: semjax transmit clip.mp4 --bitrate 6000 --channel loss --loss 0.1 --out run1
+    Example: semjax transmit clip.mp4 --bitrate 6000 --channel awgn --snr 4 --out run1
     """
 
     input: Annotated[Positional[Path | None], tyro.conf.arg(metavar="[INPUT]")] = None
     """Video file or folder of numbered pictures; without it the bundled sample."""
     sender: tyro.conf.OmitArgPrefixes[_Sender] = _Sender()
     receiver: tyro.conf.OmitArgPrefixes[_Receiver] = _Receiver()
-    channel: Literal["none", "awgn", "rayleigh", "loss"] = "none"
-    """What happens on the link."""
-    snr: float = 10.0
-    """Signal-to-noise ratio in dB of awgn and rayleigh."""
-    loss: float = 0.1
-    """Probability that the channel loss drops a packet."""
+    link: tyro.conf.OmitArgPrefixes[_Link] = _Link()
+    cbr: float | None = None
+    """Instead of --bitrate: symbols on the air for each sample of the clip, such as 1e-3 (awgn and rayleigh)."""
     steps: int | None = None
     """Denoising steps of a diffusion generator; none has no use for it."""
     out: Path = Path("semjax-out")
@@ -74,13 +103,22 @@ class Transmit:
         """Do it and print where the bytes went."""
         from semjax import jobs
 
-        link = jobs.Link(self.channel, self.loss, self.snr)
+        link = self.link.config()
         inputs = jobs.Inputs(self.input, self.sender.labels, self.sender.captions)
         command = shlex.join(["semjax", *sys.argv[1:]])
         report = jobs.transmit(
-            inputs, self.sender.config(), link, self.receiver.generator, self.receiver.seed, self.out, command
+            inputs,
+            self.sender.config(),
+            link,
+            self.receiver.generator,
+            self.receiver.seed,
+            self.out,
+            command,
+            self.cbr,
         )
         print(_table(report["bytes"]))
+        print(_link_lines(report["link"], link.channel))
+        print(f"{report['channel']['packets_lost']} of {report['channel']['packets']} packets were lost")
         quality = {k: v for k, v in report["quality"].items() if v is not None}
         print(f"{report['rate']['bits_per_second']:.0f} bit/s, {report['rate']['bpp']:.3g} bpp, ", end="")
         print(", ".join(f"{k} {v:.4g}" for k, v in quality.items()))
@@ -136,13 +174,19 @@ class Decode:
 
 @dataclasses.dataclass(frozen=True)
 class Info:
-    """Say what a stream file holds.
+    """Say what a stream file holds, and what it costs on the air.
 
-    Example: semjax info clip.smj --json
+    Example: semjax info clip.smj --snr 6 --json
     """
 
     input: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE.smj")]
     """Stream file."""
+    snr: float | None = None
+    """Price the stream for a radio link of this SNR (Es/N0) in dB."""
+    channel: Literal["awgn", "rayleigh"] = "awgn"
+    """The radio link that --snr is about."""
+    mcs: str = "auto"
+    """Its scheme: auto (by layer and SNR), lgvsc (the published table) or one such as 16qam:3/4."""
     json: bool = False
     """Print JSON."""
 
@@ -150,7 +194,8 @@ class Info:
         """Do it."""
         from semjax import jobs
 
-        facts = jobs.summary(self.input)
+        link = _Link() if self.snr is None else _Link(self.channel, self.snr, mcs=self.mcs)
+        facts = jobs.summary(self.input, link.config())
         if self.json:
             print(json.dumps(facts, indent=2))
             return
@@ -161,6 +206,7 @@ class Info:
         )
         print(_table(facts["bytes"]))
         print(f"{facts['rate']['bits_per_second']:.0f} bit/s, {facts['rate']['bpp']:.3g} bpp")
+        print(_link_lines(facts["link"], link.channel))
         for layer, units in facts["layers"].items():
             print(f"{layer}: {units['arrived']} of at most {units['units']} units of {units['span']} frames")
         if facts["partial"] or facts["damaged_bytes"]:
@@ -215,6 +261,21 @@ class Convert:
 
 def _table(counts: dict[str, int]) -> str:
     return "\n".join(f"{name:>9} {count:>9,} bytes" for name, count in counts.items())
+
+
+def _link_lines(costs: dict, channel: str) -> str:
+    """The ledger of a link in words; networks carry bytes as they are."""
+    if costs["symbols"] == 0:
+        return f"{costs['coded_bits']:,} bits over the channel {channel}"
+    parts = {"source": costs["source_bits"]["total"]}
+    for name in ("framing", "crc", "parity", "padding", "repeated"):
+        parts[name] = costs[f"{name}_bits"]
+    bits = " + ".join(f"{count:,} {name}" for name, count in parts.items() if count)
+    symbols = ", ".join(f"{costs[f'{name}_symbols']:,} {name}" for name in ("coded", "filling", "pilot"))
+    return (
+        f"{channel}: {bits} = {costs['coded_bits']:,} coded bits\n"
+        f"{costs['symbols']:,} symbols ({symbols}), CBR {costs['cbr']:.3g}"
+    )
 
 
 COMMANDS = {

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import json
 import platform
@@ -17,16 +18,14 @@ import numpy as np
 from semjax import channel, metrics, video
 from semjax import stream as container
 from semjax._progress import progress
-from semjax.errors import InputError, NotAvailableError
+from semjax.errors import InputError, StreamError
 from semjax.report import Preview, render
-from semjax.systems import ahead, causal, sources
+from semjax.systems import ahead, causal, link, rate, sources
 from semjax.systems.generators import Generator, load_generator
 from semjax.systems.receiver import Received, receive
 from semjax.systems.records import read_captions
 from semjax.types import LAYERS, Caption
 from semjax.version import __version__
-
-CHANNELS = ("none", "awgn", "rayleigh", "loss")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,52 +52,23 @@ class Inputs:
         return frames, maps, words
 
 
-@dataclasses.dataclass(frozen=True)
-class Link:
-    """The channel of a transmission: none, or loss with probability `loss` for every packet."""
-
-    channel: str = "none"
-    loss: float = 0.1
-    snr: float = 10.0
-
-    def __post_init__(self):
-        if self.channel not in CHANNELS:
-            raise InputError(f"unknown channel {self.channel!r}; one of {', '.join(CHANNELS)}")
-        if self.channel in ("awgn", "rayleigh"):
-            raise NotAvailableError(
-                f"the channel {self.channel!r} is not available in this version; use none or loss"
-            )
-        if not 0 <= self.loss <= 1:
-            raise InputError(f"--loss is a probability from 0 to 1, not {self.loss}")
-
-    def send(self, data: bytes, key: jax.Array) -> tuple[bytes, int, int]:
-        """What arrives of a stream's bytes, and how many packets were sent and lost.
-
-        The header belongs to the session's start and is not lost; every packet behind it may be.
-        """
-        header, packets = container.split(data)
-        if self.channel == "none" or not packets:
-            return data, len(packets), 0
-        lost = np.asarray(channel.packet_loss(key, len(packets), self.loss))
-        kept = [packet for packet, gone in zip(packets, lost) if not gone]
-        if not lost.any():
-            return data, len(packets), 0
-        return container.join(header, kept, partial=True), len(packets), int(lost.sum())
-
-
 def transmit(
     inputs: Inputs,
     sender: causal.SenderConfig,
-    link: Link,
+    cfg: channel.LinkConfig,
     generator_name: str,
     seed: int,
     out: Path,
     command: str,
+    cbr: float | None = None,
 ) -> dict:
     """Video file to video file through the whole chain; writes the five files of a run into `out`.
 
-    Returns the content of report.json.
+    With `cbr` the sender's bitrate is what fits that many symbols / (C H W T) on a radio link.
+    Returns the content of report.json. Raises StreamError when the stream's header does not arrive.
     """
+    if cbr is not None and sender.bitrate is not None:
+        raise InputError("a clip is coded for a bitrate or for a CBR: give --bitrate or --cbr, not both")
     generator = load_generator(generator_name)
     clock, texture_ready = Clock(), ahead.compile_texture()
     frames, labels, captions = inputs.open()
@@ -106,12 +76,17 @@ def transmit(
         with clock("semantics"):
             analysis = causal.understand(frames, labels, captions, sender)
         with clock("encode"):
-            data = container.pack(causal.code(frames, analysis, sender, texture_ready))
+            data = _code(frames, analysis, sender, texture_ready, cfg, cbr)
         (folder / "stream.smj").write_bytes(data)
         with clock("channel"):
-            received, sent, lost = link.send(data, jax.random.key(seed))
-        (folder / "received.smj").write_bytes(received)
-        stream = container.unpack(received)
+            delivery = link.send(data, cfg, jax.random.key(seed))
+        if delivery.received is None:
+            raise StreamError(
+                f"the stream's header did not arrive in {link.SESSION_TRIES} tries over {cfg.channel} at "
+                f"{cfg.snr_db:g} dB, and nothing can be painted without it; use a higher --snr or a sturdier --mcs"
+            )
+        (folder / "received.smj").write_bytes(delivery.received)
+        stream = container.unpack(delivery.received)
         measure, preview, info = Measure(), Preview(frames.info, folder), frames.info
         with video.VideoWriter(folder / "reconstruction.mp4", info.fps, info.width, info.height) as writer:
             painted = _paint(stream, generator, seed, clock)
@@ -122,13 +97,14 @@ def transmit(
                 measure.add(original, part.frames, maps, part.conditions.labels)
                 preview.add(original, part, maps)
         report = {
-            **accounts(info, data),
+            **accounts(info, data, delivery.ledger),
             "quality": measure.result(),
             "seconds": {phase: round(s, 3) for phase, s in clock.seconds.items()},
             "generator": generator.name,
             "system": stream.system,
             "seed": seed,
-            "channel": {**dataclasses.asdict(link), "packets": sent, "packets_lost": lost},
+            "channel": link.describe(cfg, delivery),
+            "lost": delivery.lost(),
             "received": preview.frame_counts(),
             "captions": [dataclasses.asdict(c) for c in captions_sent(container.unpack(data))],
             "settings": dataclasses.asdict(sender),
@@ -138,6 +114,17 @@ def transmit(
         write_json(report, folder / "report.json")
         (folder / "report.html").write_text(render(report, container.unpack(data), stream, preview))
     return report
+
+
+def _code(frames, analysis, sender, texture_ready, cfg, cbr) -> bytes:
+    if cbr is None:
+        return container.pack(causal.code(frames, analysis, sender, texture_ready))
+    coder = rate.Coder(analysis, "causal", functools.partial(causal.pick, frames), texture_ready)
+
+    def code(bitrate):
+        return container.pack(rate.fit(coder, bitrate, sender.tolerance, sender.texture_width))
+
+    return link.fit_symbols(code, frames.info, cfg, cbr)
 
 
 def captions_sent(stream: container.Stream) -> list[Caption]:
@@ -298,9 +285,9 @@ def _file_in_place(out: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def accounts(info, data: bytes) -> dict:
-    """The parts of a report that follow from the clip's size and the stream: clip, bytes, rate."""
-    bits = 8 * len(data)
+def accounts(info, data: bytes, ledger: channel.LinkLedger) -> dict:
+    """The parts of a report that follow from the clip's size, the stream and the link: clip, bytes, rate, link."""
+    bits, costs = 8 * len(data), link.account(data, info, ledger)
     return {
         "clip": {"frames": info.frames, "width": info.width, "height": info.height, "fps": float(info.fps)},
         "bytes": container.ledger(data),
@@ -309,14 +296,18 @@ def accounts(info, data: bytes) -> dict:
             "bits_per_second": bits / info.seconds,
             "ratio_to_raw": info.raw_bytes / len(data),
             # Symbols exist once a modulation does; the channels none and loss carry bytes.
-            "cbr": None,
-            "symbols": None,
+            "cbr": costs["cbr"],
+            "symbols": None if costs["cbr"] is None else costs["symbols"],
         },
+        "link": costs,
     }
 
 
-def summary(path: Path) -> dict:
-    """What a stream file holds, without decoding any layer."""
+def summary(path: Path, cfg: channel.LinkConfig = channel.LinkConfig("none")) -> dict:
+    """What a stream file holds, without decoding any layer, and what it costs to send it once over the link `cfg`.
+
+    Only whole streams have a price: "link" is None for one that is damaged or cut short.
+    """
     data = read_stream(path)
     stream = container.unpack(data, allow_truncated=True)
     layers = {
@@ -328,9 +319,13 @@ def summary(path: Path) -> dict:
         for layer in LAYERS
         if layer in stream.spans
     }
+    try:
+        ledger = link.price(data, cfg)
+    except StreamError:
+        ledger = channel.LinkLedger(cfg.channel)
     return {
         "system": stream.system,
-        **accounts(stream.info, data),
+        **accounts(stream.info, data, ledger),
         "layers": layers,
         "partial": stream.partial,
         "damaged_bytes": sum(d.length for d in stream.damage),

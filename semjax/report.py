@@ -24,6 +24,14 @@ COLOURS = {
 }
 PREVIEW_SECONDS, PREVIEW_WIDTH = 30, 512
 _STILLS = (0.15, 0.5, 0.85)  # where in the clip label maps and contours are shown
+_LOST = "#d1433b"
+_BITS = {
+    "framing": "frame headers of the link",
+    "crc": "checks",
+    "parity": "parity (LDPC)",
+    "padding": "padding",
+    "repeated": "sent again",
+}
 _COLUMNS, _CHART_WIDTH = 120, 720  # most columns of the bytes chart; units of its width
 
 
@@ -98,6 +106,8 @@ def render(report: dict, sent: Stream, received: Stream, preview: Preview) -> st
         ("MS-SSIM", f"{quality['ms_ssim']:.3f}"),
         ("mIoU of labels", "–" if quality["miou"] is None else f"{quality['miou']:.3f}"),
     ]
+    if rate["symbols"]:
+        facts.insert(3, ("CBR", f"{rate['cbr']:.2e}"))
     return string.Template(template).substitute(
         title=html.escape(f"semjax {report['system']}: {headline}"),
         headline=html.escape(headline),
@@ -111,7 +121,8 @@ def render(report: dict, sent: Stream, received: Stream, preview: Preview) -> st
         chart=_bytes_chart(sent),
         legend=_legend(),
         quality_chart=_quality_chart(preview.squares, clip["fps"]),
-        arrival=_arrival(report, received),
+        arrival=_arrival(report, sent, received),
+        link=_link_section(report),
         stills="".join(_figure(number, data) for number, data in preview.stills),
         numbers=html.escape(json.dumps(report, indent=2)),
         command=html.escape(report["command"]),
@@ -232,7 +243,7 @@ def _chart(marks: str, height: int, top: str, bottom: str, seconds: float, label
     )
 
 
-def _arrival(report: dict, received: Stream) -> str:
+def _arrival(report: dict, sent: Stream, received: Stream) -> str:
     link, counts = report["channel"], report["received"]
     if link["channel"] == "none":
         return "<p>Nothing was lost: the channel was <code>none</code>.</p>"
@@ -243,22 +254,69 @@ def _arrival(report: dict, received: Stream) -> str:
     return (
         f"<p>{link['packets_lost']} of {link['packets']} packets were lost.</p><div class=scroll><table>"
         f"<tr><th>frames of layer<th>received<th>concealed<th>missing</tr>{rows}</table></div>"
-        f"{_timeline(received)}"
+        f"{_timeline(sent, received)}{_lost_packets(report['lost'])}"
     )
 
 
-def _timeline(stream: Stream) -> str:
+def _timeline(sent: Stream, received: Stream) -> str:
     """One row a layer: units that arrived in the layer's colour, lost ones in red."""
-    rows = []
-    for layer in ("contour", "texture"):
-        span, bars = stream.spans.get(layer, 0), []
-        for unit, payload in enumerate(stream.layer(layer)):
-            x = unit * span / stream.info.frames * _CHART_WIDTH
-            width = min(span / stream.info.frames * _CHART_WIDTH, _CHART_WIDTH - x)
-            fill = "#d1433b" if payload is None else COLOURS[layer]
+    rows, frames = [], sent.info.frames
+    for layer in (name for name in LAYERS if sent.units.get(name)):
+        span, bars = sent.spans[layer], []
+        for unit in sent.units[layer]:
+            x = unit * span / frames * _CHART_WIDTH
+            width = min(span / frames * _CHART_WIDTH, _CHART_WIDTH - x)
+            fill = COLOURS[layer] if unit in received.units.get(layer, {}) else _LOST
             bars.append(f"<rect x='{x:.1f}' y=0 width='{max(width - 1, 0.5):.1f}' height=16 fill='{fill}' />")
         rows.append(
             f"<div class=scale>{layer}</div><svg viewBox='0 0 {_CHART_WIDTH} 16' preserveAspectRatio=none "
             f"class=strip role=img aria-label='{layer}: units received and lost'>{''.join(bars)}</svg>"
         )
     return f"<div class=scale>What was lost when (red), by layer</div>{''.join(rows)}"
+
+
+def _lost_packets(lost: list[dict]) -> str:
+    """A folded list of the packets that did not arrive."""
+    if not lost:
+        return ""
+    rows = "".join(
+        f"<tr><td>{p['layer']}</td><td>{p['unit']}</td><td>{p['part']}</td>"
+        f"<td>{p['first']}–{p['last']}</td><td>{p['size']}</td></tr>"
+        for p in lost
+    )
+    return (
+        f"<details><summary>The {len(lost)} lost packets</summary><div class=scroll><table>"
+        f"<tr><th>layer<th>unit<th>part<th>frames<th>bytes</tr>{rows}</table></div></details>"
+    )
+
+
+def _link_section(report: dict) -> str:
+    """What crossing cost; empty for a channel that carries bytes as they are."""
+    link, costs = report["channel"], report["link"]
+    if not costs["symbols"]:
+        return ""
+    rows = [(layer, costs["source_bits"][layer]) for layer in (*LAYERS, "container")]
+    rows += [(words, costs[f"{name}_bits"]) for name, words in _BITS.items() if costs[f"{name}_bits"]]
+    total = costs["coded_bits"]
+    table = "".join(f"<tr><td>{name}</td><td>{n:,}</td><td>{n / total:.1%}</td></tr>" for name, n in rows)
+    table += f"<tr class=sum><td>coded bits</td><td>{total:,}</td><td></td></tr>"
+    symbols = [("carrying coded bits", "coded"), ("up to the grid of frames", "filling"), ("pilots", "pilot")]
+    air = "".join(f"<tr><td>{words}</td><td>{costs[f'{n}_symbols']:,}</td></tr>" for words, n in symbols)
+    air += f"<tr class=sum><td>symbols</td><td>{costs['symbols']:,}</td></tr>"
+    schemes = "".join(
+        f"<tr><td>{layer}</td><td>{html.escape(', '.join(used))}</td></tr>"
+        for layer, used in link["schemes"].items()
+        if used
+    )
+    words = (
+        f"Channel <code>{link['channel']}</code> at {link['snr_db']:g} dB, schemes for {link['design_snr_db']:.3g} dB: "
+        f"{costs['symbols']:,} symbols, {costs['cbr']:.3g} for each sample of the clip (CBR); coded "
+        f"{costs['bits_per_second'] / 1000:.2f} kbit/s, {costs['bpp']:.2g} bits a pixel, "
+        f"{costs['ratio_to_raw']:,.0f} times less than raw."
+    )
+    return (
+        f"<h2>What crossing the link cost</h2><div class=card><p>{words}</p><div class=scroll>"
+        f"<table><tr><th>bits of<th>bits<th>share</tr>{table}</table></div><div class=scroll>"
+        f"<table><tr><th>symbols<th>count</tr>{air}</table></div><div class=scroll>"
+        f"<table class=words><tr><th>layer<th>modulation and code rate</tr>{schemes}</table></div></div>"
+    )

@@ -86,6 +86,36 @@ def test_same_seed_same_files_and_losses_show(clip, tmp_path, monkeypatch, capsy
     assert stream.unpack((tmp_path / "a" / "received.smj").read_bytes()).partial
 
 
+def test_radio_runs_show_their_ledger_and_what_was_lost_when(clip, tmp_path, monkeypatch, capsys):
+    args = ["transmit", clip / "disc.mp4", "--labels", clip / "labels", "--bitrate", "20000", "--seed", "1"]
+    args += ["--channel", "awgn", "--snr", "1", "--design-snr", "4.2"]
+    for name in "ab":
+        status, out, err = run(monkeypatch, capsys, *args, "--out", tmp_path / name)
+        assert status == 0, err
+    for file in ("received.smj", "reconstruction.mp4"):
+        assert digest(tmp_path / "a" / file) == digest(tmp_path / "b" / file)
+    report = json.loads((tmp_path / "a" / "report.json").read_text())
+    costs = report["link"]
+    assert report["rate"]["cbr"] == costs["cbr"] == costs["symbols"] / (3 * 12 * 48 * 64)
+    assert report["rate"]["symbols"] == costs["symbols"] > costs["coded_bits"] / 8
+    assert costs["source_bits"]["total"] == 8 * report["bytes"]["total"]
+    lost = report["lost"]
+    assert lost and {p["layer"] for p in lost} == {"texture"} and lost[0]["first"] == 0
+    assert len(lost) == report["channel"]["packets_lost"] == costs["lost"]
+    assert f"{costs['symbols']:,} symbols" in out and f"{len(lost)} of" in out
+    page = (tmp_path / "a" / "report.html").read_text()
+    assert "What crossing the link cost" in page and "parity (LDPC)" in page and "lost packets" in page
+    assert stream.unpack((tmp_path / "a" / "received.smj").read_bytes()).units["texture"] == {}
+
+
+def test_transmit_for_a_bandwidth_ratio(clip, tmp_path, monkeypatch, capsys):
+    args = ["transmit", clip / "disc.mp4", "--labels", clip / "labels", "--channel", "rayleigh", "--snr", "9"]
+    status, _, err = run(monkeypatch, capsys, *args, "--cbr", "0.04", "--out", tmp_path / "run")
+    assert status == 0, err
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert 0.035 < report["rate"]["cbr"] <= 0.04 and report["link"]["pilot_symbols"] > 0
+
+
 def test_info(clip, tmp_path, monkeypatch, capsys):
     run(monkeypatch, capsys, "encode", clip / "disc.mp4", "--out", tmp_path / "a.smj")
     status, out, _ = run(monkeypatch, capsys, "info", tmp_path / "a.smj", "--json")
@@ -94,6 +124,12 @@ def test_info(clip, tmp_path, monkeypatch, capsys):
     assert facts["clip"]["frames"] == 12 and facts["layers"]["contour"]["arrived"] == 1
     status, out, _ = run(monkeypatch, capsys, "info", tmp_path / "a.smj")
     assert status == 0 and "12 frames of 64x48" in out
+    status, out, _ = run(monkeypatch, capsys, "info", tmp_path / "a.smj", "--snr", "6", "--json")
+    costs = json.loads(out)["link"]
+    assert status == 0 and costs["source_bits"]["total"] == 8 * (tmp_path / "a.smj").stat().st_size
+    assert costs["parity_bits"] > 0 and costs["cbr"] > 0
+    status, out, _ = run(monkeypatch, capsys, "info", tmp_path / "a.smj", "--snr", "6")
+    assert status == 0 and f"{costs['symbols']:,} symbols" in out
 
 
 def test_evaluate(clip, tmp_path, monkeypatch, capsys):
@@ -135,8 +171,27 @@ def bad(clip, tmp_path):
         (["transmit", "{clip}", "--captions", "{bad}/none.json"], "none.json"),
         (["transmit", "{clip}", "--bitrate", "10"], "least possible"),
         (["transmit", "{clip}", "--bitrate", "-4"], "positive"),
-        (["transmit", "{clip}", "--channel", "awgn"], "not available in this version"),
-        (["transmit", "{clip}", "--channel", "rayleigh"], "not available in this version"),
+        (
+            ["transmit", "{clip}", "--channel", "awgn", "--snr", "nan"],
+            "the SNR in dB must be a finite number",
+        ),
+        (
+            ["transmit", "{clip}", "--channel", "awgn", "--snr", "300"],
+            "the SNR in dB must lie in -100 to 100",
+        ),
+        (["transmit", "{clip}", "--channel", "awgn", "--mcs", "16qam:5/4"], "is above 0.95"),
+        (
+            ["transmit", "{clip}", "--channel", "awgn", "--mcs", "bpsk:1/2"],
+            "one of qpsk, 16qam, 64qam, 256qam",
+        ),
+        (["transmit", "{clip}", "--channel", "awgn", "--mcs", "fast"], "MODULATION:K/N"),
+        (["transmit", "{clip}", "--channel", "awgn", "--retransmissions", "-1"], "retransmissions"),
+        (["transmit", "{clip}", "--channel", "loss", "--cbr", "1e-3"], "radio channel"),
+        (["transmit", "{clip}", "--channel", "awgn", "--cbr", "1e-3", "--bitrate", "9000"], "not both"),
+        (["transmit", "{clip}", "--channel", "awgn", "--cbr", "-1"], "positive"),
+        (["transmit", "{clip}", "--channel", "awgn", "--snr", "-40"], "header did not arrive"),
+        (["transmit", "{clip}", "--channel", "loss", "--burst", "0"], "burst"),
+        (["info", "{clip}", "--snr", "nan"], "SNR"),
         (["transmit", "{clip}", "--channel", "loss", "--loss", "1.5"], "probability"),
         (["transmit", "{clip}", "--generator", "tiny"], "not available in this version"),
         (["transmit", "{clip}", "--system", "mirage"], "not available in this version"),
