@@ -196,7 +196,7 @@ class _TextTower(_Tower):
         states = jnp.concatenate([x[None], states])
         last = LayerNorm(cfg.layer_norm_eps, self.dtype, name="final_layer_norm")(last)
         end = ids if cfg.eos_token_id == _LATE_EOS else ids == cfg.eos_token_id
-        return ClipTextOutput(last, last[jnp.arange(len(ids)), end.argmax(-1)], states)
+        return ClipTextOutput(last, last[jnp.arange(ids.shape[0]), end.argmax(-1)], states)
 
 
 class _VisionTower(_Tower):
@@ -217,9 +217,9 @@ class _VisionTower(_Tower):
             dtype=self.dtype,
             name="embeddings_patch_embedding",
         )(pixels)
-        patches = patches.reshape(len(pixels), -1, cfg.hidden_size)
+        patches = patches.reshape(pixels.shape[0], -1, cfg.hidden_size)
         first = self.param("embeddings_class_embedding", nn.initializers.normal(0.02), (cfg.hidden_size,))
-        first = jnp.broadcast_to(first.astype(self.dtype), (len(pixels), 1, cfg.hidden_size))
+        first = jnp.broadcast_to(first.astype(self.dtype), (pixels.shape[0], 1, cfg.hidden_size))
         x = jnp.concatenate([first, patches], 1)
         x = x + self._embed(x.shape[1], "embeddings_position_embedding")(jnp.arange(x.shape[1]))
         x = LayerNorm(cfg.layer_norm_eps, self.dtype, name="pre_layrnorm")(x)

@@ -213,7 +213,7 @@ class Conditioning(nn.Module):
                     "This UNet takes added={'text_embeds': [B, D], 'time_ids': [B, K]} (Stable Diffusion XL)."
                 )
             ids = self._positions(added["time_ids"].reshape(-1), cfg.addition_time_embed_dim)
-            more = jnp.concatenate([added["text_embeds"], ids.reshape(len(time), -1)], -1)
+            more = jnp.concatenate([added["text_embeds"], ids.reshape(time.shape[0], -1)], -1)
             time = time + TimeEmbedding(width, dtype=self.dtype, name="add_embedding")(more)
         if cfg.time_embedding_act_fn:
             time = activation(cfg.time_embedding_act_fn)(time)
