@@ -1,0 +1,77 @@
+"""Counts and shapes of the large presets, without their weights."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from semjax import generator
+from semjax.generator.config import places
+from semjax.training.stages import StageConfig
+
+
+@pytest.mark.parametrize("name", ["sd15", "sd21", "turbo"])
+def test_distillation_trains_a_three_hundredth(name):
+    shapes = generator.param_shapes(generator.preset(name))
+    trained = StageConfig("distill", generator.preset(name)).trains()
+    assert trained == ("temporal",)
+    part = sum(generator.count(shapes[name]) for name in trained)
+    whole = generator.count(shapes)
+    assert part > 0 and whole >= 300 * part, f"1/{whole / part:.0f}"
+
+
+def test_stable_diffusion_size_is_that_of_the_original():
+    shapes = generator.param_shapes(generator.preset("sd15"))
+    assert generator.count(shapes["unet"]) == 859_520_964
+    assert generator.count(shapes["text"]) == 123_060_480
+
+
+def test_tiny_fits_into_the_package():
+    assert 2 * generator.count(generator.param_shapes(generator.preset("tiny"))) < 20e6
+
+
+def test_places_are_those_of_the_backbone():
+    """The list of places, made from the config alone, is what the backbone calls its hooks with."""
+    from semjax.models.unet import UNet2DCondition
+
+    class Record:
+        def __init__(self):
+            self.layers, self.attends = [], []
+
+        def layer(self, place, x):
+            self.layers.append((place, x.shape[-1], x.shape[1]))
+            return x
+
+        def attend(self, place, hidden, key, value):
+            self.attends.append((place, hidden.shape[-1]))
+            return jnp.zeros_like(hidden)
+
+    for name in ("tiny", "minuscule", "sd15", "sd21"):
+        model, seen = generator.preset(name), Record()
+        net = UNet2DCondition(model.unet, hooks=seen)
+        x, text = jnp.zeros((1, 32, 32, model.unet.in_channels)), jnp.zeros((1, 2, model.text_width))
+        jax.eval_shape(net.init, jax.random.key(0), x, 0, text)
+        found = places(model.unet)
+        assert seen.layers == [(p.name, p.channels, 32 >> p.level) for p in found]
+        assert seen.attends == [(p.name, p.channels) for p in found if p.attends]
+
+
+def test_sd15_traces_at_512_and_its_cache_does_not_depend_on_the_clip():
+    model = generator.preset("sd15")
+    cfg = generator.GeneratorConfig(model, steps=2, window=4)
+    size, params = (512, 512), generator.param_shapes(model)
+    given = jax.eval_shape(lambda: generator.nothing(1, size, (32, 32), model.text_tokens))
+    cache = jax.eval_shape(lambda: generator.init_cache(cfg, *size))
+    frame, after = jax.eval_shape(
+        lambda *a: generator.generate_frame(*a, jax.random.key(0), cfg=cfg), params, cache, given
+    )
+    assert frame.shape == (1, 512, 512, 3)
+    assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, cache)
+
+
+def test_words_are_told_apart_and_captions_may_be_long_or_empty():
+    model = generator.preset("tiny")
+    a, b, none, long = generator.tokens(model, ["A red mug!", "a red mug", "", "word " * 100])
+    np.testing.assert_array_equal(a, b)
+    assert not none.any() and (long > 0).all()
+    assert len(set(a[:3].tolist())) == 3
