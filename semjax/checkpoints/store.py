@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from semjax.checkpoints import networks
 from semjax.checkpoints.weights import DtypePolicy, Shardings, _sharding, dtype_of
@@ -36,8 +37,8 @@ def save(
     network = networks.by_settings(settings)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder / "params", ignore_errors=True)
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(folder / "params", dict(params))
+    with _checkpointer(jax.tree.leaves(params)) as checkpointer:
+        checkpointer.save(folder / "params", args=ocp.args.PyTreeSave(dict(params)))
     record = {
         "version": _VERSION,
         "network": network.name,
@@ -68,10 +69,9 @@ def restore(folder: str | Path, *, dtype: DtypePolicy = None, sharding: Sharding
     folder = Path(folder).absolute()
     settings = record(folder)["config"]
     cfg = networks.by_settings(settings).read(settings)
-    with ocp.StandardCheckpointer() as checkpointer:
-        stored = checkpointer.metadata(folder / "params")
-        stored = getattr(stored, "item_metadata", stored)
-        stored = getattr(stored, "tree", stored)
+    leaves = jax.tree.leaves(networks.template(cfg))
+    with _checkpointer(leaves) as checkpointer:
+        stored = checkpointer.metadata(folder / "params").item_metadata.tree
         own = jax.sharding.SingleDeviceSharding(jax.devices()[0])
 
         def target(path, leaf):
@@ -82,7 +82,19 @@ def restore(folder: str | Path, *, dtype: DtypePolicy = None, sharding: Sharding
 
         wanted = jax.tree_util.tree_map_with_path(target, stored)
         _compare(networks.template(cfg), wanted, folder)
-        return cfg, checkpointer.restore(folder / "params", wanted)
+        args = ocp.checkpoint_utils.construct_restore_args(wanted)
+        args = ocp.args.PyTreeRestore(item=wanted, restore_args=args)
+        return cfg, checkpointer.restore(folder / "params", args=args)
+
+
+def _checkpointer(leaves: list):
+    """Orbax with one large tensor on its way to the disk at a time, so that weights are in memory about once."""
+    import orbax.checkpoint as ocp
+
+    largest = max(int(np.prod(leaf.shape)) for leaf in leaves) * np.dtype("float32").itemsize
+    share = max(1.01 * largest, 1 << 26) / 1e9
+    handler = ocp.PyTreeCheckpointHandler(save_concurrent_gb=share, save_device_host_concurrent_gb=share)
+    return ocp.Checkpointer(handler)
 
 
 def _compare(template: Mapping, found: Mapping, folder: Path) -> None:

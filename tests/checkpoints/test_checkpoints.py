@@ -237,6 +237,7 @@ def test_damaged_and_foreign_files(unet, tmp_path):
         (other / FILE).write_bytes(cut)
         with pytest.raises(InputError, match="not a safetensors file"):
             checkpoints.load(other)
+    (other / FILE).write_bytes(data)
     (other / "config.json").write_text("{")
     with pytest.raises(InputError, match="not JSON"):
         checkpoints.load(other)
