@@ -215,8 +215,10 @@ def _fill(coder: Coder, budget: int, tolerance, width) -> Stream | None:
     tolerances = _scaled_tolerances(coder, tolerance)
     width = _choose_width(coder, budget, width)
     plan = Plan(_finest_within(coder, tolerances, int(CONTOUR_SHARE * budget)), width, 0.0, 0, 0, captions)
-    plan = _with_keyframes(coder, plan, int(KEYFRAME_SHARE * budget))
-    best, best_size, share = None, 0, KEYFRAME_SHARE
+    # Texture as wide as the picture shows all that a still would, and moves: stills get what it cannot use.
+    share = KEYFRAME_SHARE if coder.analysis.tiny.shape[2] < coder.analysis.info.width else 0.0
+    plan = _with_keyframes(coder, plan, int(share * budget))
+    best, best_size = None, 0
     for _ in range(ROUNDS):
         stream, size, spare = _fill_texture(coder, plan, budget)
         if best_size < size <= budget:
@@ -224,7 +226,7 @@ def _fill(coder: Coder, budget: int, tolerance, width) -> Stream | None:
         if best_size >= budget * (1 - SLACK / 4):
             break
         # The texture layer is saturated, or even its least is too much beside the keyframes.
-        share *= 1 + (1.5 * spare / budget if spare > 0 else -0.5) / max(share, 0.05)
+        share = share + 1.5 * spare / budget if spare > 0 else 0.0
         changed = _with_keyframes(coder, plan, int(min(share, 1.0) * budget))
         if changed == plan:
             changed = dataclasses.replace(plan, captions=0) if spare < 0 else plan
