@@ -37,6 +37,8 @@ folders of the rooms whose kernels call it.
 Source: ours; a 48-bit carry range coder after Martin (1979), mixing and APM after PAQ (Mahoney 2005).
 """
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -108,6 +110,11 @@ def finish(coder: np.ndarray, buf: np.ndarray) -> bytes:
     head = int.from_bytes(buf[:pos].tobytes(), "big") + (value >> 48)
     tail = (value & (_TOP - 1)).to_bytes(6, "big")
     return (head.to_bytes(pos, "big") + tail).rstrip(b"\0")
+
+
+def written_bits(coder: np.ndarray) -> float:
+    """Return how many bits an encoder has committed so far, fractions included."""
+    return 8.0 * int(coder[_POS]) + 48 - math.log2(int(coder[_RANGE]))
 
 
 @leaf

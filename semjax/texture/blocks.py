@@ -124,17 +124,17 @@ def _strong(v, step):
 
 
 @_call
-def grade_prediction(pred, strength, work, work2, inter, mode, step, y0, y1, x0, x1):
-    """Fill `strength` with the grades of the prediction's spectrum.
+def grade_prediction(pred, strength, work, spectrum, inter, mode, step, y0, y1, x0, x1):
+    """Fill `spectrum` with the transform of the prediction and `strength` with its grades.
 
     Returns the grade (0..7) of all of it but the mean, plus 8 times the grade (0..5) of the doubt.
     """
     bh, bw = y1 - y0, x1 - x0
-    transform(pred, work2, work, bh, bw)
+    transform(pred, spectrum, work, bh, bw)
     total = np.int64(0)
     for y in range(bh):
         for x in range(bw):
-            v = abs(work2[y, x])
+            v = abs(spectrum[y, x])
             strength[y, x] = _strong(v, step)
             if y + x:
                 total += v
@@ -179,7 +179,7 @@ def code_leaf(
     energy = grade_prediction(pred, strength, work, work2, inter, mode, step, y0, y1, x0, x1)
     code_block(
         coder, buf, m, learn, q, prev, other, strength, energy, y0, y1, x0, x1, plane,
-        1 if mode == 0 else 0, klass, small,
+        1 if mode == 0 else 0, klass, small, scratch[6], 0,
     )  # fmt: skip
     rebuild(q, pred, rec, work2, work, diff, step, y0, y1, x0, x1)
 

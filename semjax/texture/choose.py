@@ -5,93 +5,161 @@ Bits are what the adaptive models would charge now (`learn` = 0), so the decisio
 
 from numba import njit
 
-from semjax.texture.blocks import code_mode, code_split, grade_prediction, predict_leaf, rebuild, transform
-from semjax.texture.residual import code_block
+from semjax.texture.blocks import (
+    code_mode,
+    code_split,
+    grade_prediction,
+    predict_leaf,
+    rebuild,
+    transform,
+)
+from semjax.texture.residual import NO_LIMIT, code_block, reach_of, surroundings
 
 _call = njit(cache=True, _nrt=False)
 _BIT = 1.0 / 65536
+_WORTH = 9.0, 4.0  # bits that taking one off a level can save at most: a level of 1, a larger one
 
 
 @_call
-def _price(pricer, buf, m, q, prev, other, strength, energy, y0, y1, x0, x1, plane, kind, klass, small):
+def _price(
+    pricer, buf, m, q, prev, other, energy, y0, y1, x0, x1, plane, kind, klass, small, scratch, spare, lam
+):  # fmt: skip
+    """Price of a leaf's levels in bits, or some number above spare / lam when that is what it exceeds."""
     pricer[1] = 0
-    code_block(pricer, buf, m, 0, q, prev, other, strength, energy, y0, y1, x0, x1, plane, kind, klass, small)
+    most = NO_LIMIT if spare > 1e200 else int(65536.0 * max(spare, 0.0) / lam)
+    code_block(
+        pricer, buf, m, 0, q, prev, other, scratch[1], energy, y0, y1, x0, x1, plane, kind, klass, small,
+        scratch[7], most,
+    )  # fmt: skip
     return pricer[1] * _BIT
 
 
 @_call
-def choose_leaf(
-    pricer,
-    buf,
-    m,
-    plane,
-    q,
-    prev,
-    other,
-    org,
-    rec,
-    inter,
-    mode,
-    y0,
-    y1,
-    x0,
-    x1,
-    klass,
-    small,
-    step,
-    lam,
-    scratch,
-    quick,
-):
-    """Choose the levels of a leaf, rebuild it, return its cost (distortion + lam * bits, without the mode).
+def target(org, scratch, y0, y1, x0, x1):
+    """Transform what a leaf should show into the scratch, once for all modes."""
+    for y in range(y0, y1):
+        for x in range(x0, x1):
+            scratch[4, y - y0, x - x0] = org[y, x]
+    transform(scratch[4], scratch[8], scratch[2], y1 - y0, x1 - x0)
 
-    `quick`: round towards zero a little and ask for one price only.
-    """
-    pred, strength, work, work2, coef = scratch[0], scratch[1], scratch[2], scratch[3], scratch[5]
-    bh, bw = y1 - y0, x1 - x0
-    kind = 1 if mode == 0 else 0
-    predict_leaf(pred, rec, inter, mode, y0, y1, x0, x1)
-    for y in range(bh):
-        for x in range(bw):
-            work2[y, x] = org[y0 + y, x0 + x] - pred[y, x]
-    transform(work2, coef, work, bh, bw)
-    energy = grade_prediction(pred, strength, work, work2, inter, mode, step, y0, y1, x0, x1)
-    zero, d, some = 0.0, 0.0, False
-    offset = step * 3 // 10 if quick else step * 2 // 5
-    for y in range(bh):
-        for x in range(bw):
-            c = coef[y, x]
+
+@_call
+def _quantise(q, scratch, offset, step, y0, y1, x0, x1):
+    """Levels of a leaf, rounded with `offset`; returns (distortion when nothing is coded, with these levels)."""
+    wanted, spectrum, coef = scratch[8], scratch[3], scratch[5]
+    zero, d = 0.0, 0.0
+    for y in range(y1 - y0):
+        for x in range(x1 - x0):
+            c = wanted[y, x] - spectrum[y, x]
+            coef[y, x] = c
             v = (abs(c) + offset) // step
             zero += float(c) * c
             e = float(abs(c) - v * step)
             d += e * e
             q[y0 + y, x0 + x] = v if c >= 0 else -v
-            if v:
-                some = True
-    if not some:
-        j = zero + lam * _price(
-            pricer, buf, m, q, prev, other, strength, energy, y0, y1, x0, x1, plane, kind, klass, small
-        )
-        rebuild(q, pred, rec, work2, work, scratch[4], step, y0, y1, x0, x1)
-        return j
+    return zero, d
+
+
+@_call
+def choose_leaf(
+    pricer, buf, m, plane, q, prev, other, rec, inter, mode, y0, y1, x0, x1, klass, small, step, lam, scratch,
+    quick, limit,
+):  # fmt: skip
+    """Choose the levels of a leaf whose `target` is known; returns distortion + lam * bits, without the mode.
+
+    `quick`: round towards zero a little, ask for one price only and do not rebuild; a cost above `limit` need not
+    be exact.
+    """
+    bh, bw = y1 - y0, x1 - x0
+    kind = 1 if mode == 0 else 0
+    predict_leaf(scratch[0], rec, inter, mode, y0, y1, x0, x1)
+    energy = grade_prediction(
+        scratch[0], scratch[1], scratch[2], scratch[3], inter, mode, step, y0, y1, x0, x1
+    )
+    zero, d = _quantise(q, scratch, step * 3 // 10 if quick else step * 2 // 5, step, y0, y1, x0, x1)
+    reach = reach_of(q, y0, y1, x0, x1)
+    surroundings(scratch[7], q, prev, other, scratch[1], y0, y1, x0, x1, plane, reach)
     best = d + lam * _price(
-        pricer, buf, m, q, prev, other, strength, energy, y0, y1, x0, x1, plane, kind, klass, small
+        pricer,
+        buf,
+        m,
+        q,
+        prev,
+        other,
+        energy,
+        y0,
+        y1,
+        x0,
+        x1,
+        plane,
+        kind,
+        klass,
+        small,
+        scratch,
+        limit - d,
+        lam,
     )
     if quick:
-        rebuild(q, pred, rec, work2, work, scratch[4], step, y0, y1, x0, x1)
-        return min(best, zero + lam)
-    # Walk from the highest frequency down and take one off wherever that pays.
-    for s in range(bh + bw - 2, -1, -1):
-        for y in range(min(s, bh - 1), -1, -1):
+        return min(best, zero + lam) if reach >= 0 else best
+    if reach >= 0:
+        best = _thin_out(
+            pricer, buf, m, plane, q, prev, other, energy, y0, y1, x0, x1, kind, klass, small, step, lam, scratch,
+            best, d, reach,
+        )  # fmt: skip
+        # Nothing at all?
+        keep = scratch[6]
+        for y in range(bh):
+            for x in range(bw):
+                keep[y, x] = q[y0 + y, x0 + x]
+                q[y0 + y, x0 + x] = 0
+        j = zero + lam * _price(
+            pricer,
+            buf,
+            m,
+            q,
+            prev,
+            other,
+            energy,
+            y0,
+            y1,
+            x0,
+            x1,
+            plane,
+            kind,
+            klass,
+            small,
+            scratch,
+            1e300,
+            lam,
+        )
+        if j < best:
+            best = j
+        else:
+            for y in range(bh):
+                for x in range(bw):
+                    q[y0 + y, x0 + x] = keep[y, x]
+    rebuild(q, scratch[0], rec, scratch[3], scratch[2], scratch[4], step, y0, y1, x0, x1)
+    return best
+
+
+@_call
+def _thin_out(
+    pricer, buf, m, plane, q, prev, other, energy, y0, y1, x0, x1, kind, klass, small, step, lam, scratch, best, d,
+    reach,
+):  # fmt: skip
+    """Walk from the highest frequency down and take one off a level wherever that pays; returns the cost."""
+    coef = scratch[5]
+    for s in range(reach, -1, -1):
+        for y in range(min(s, y1 - y0 - 1), -1, -1):
             x = s - y
-            if x >= bw:
+            if x >= x1 - x0:
                 break
             v = q[y0 + y, x0 + x]
             while v:
                 size = abs(v)
                 a = float(abs(coef[y, x]))
                 change = (a - (size - 1) * step) ** 2 - (a - size * step) ** 2
-                if change > lam * (9 if size == 1 else 4):
+                if change > lam * (_WORTH[0] if size == 1 else _WORTH[1]):
                     break
                 q[y0 + y, x0 + x] = v - 1 if v > 0 else v + 1
                 j = (
@@ -99,45 +167,15 @@ def choose_leaf(
                     + change
                     + lam
                     * _price(
-                        pricer,
-                        buf,
-                        m,
-                        q,
-                        prev,
-                        other,
-                        strength,
-                        energy,
-                        y0,
-                        y1,
-                        x0,
-                        x1,
-                        plane,
-                        kind,
-                        klass,
-                        small,
+                        pricer, buf, m, q, prev, other, energy, y0, y1, x0, x1, plane, kind, klass, small, scratch,
+                        best - d - change, lam,
                     )
-                )
+                )  # fmt: skip
                 if j >= best:
                     q[y0 + y, x0 + x] = v
                     break
                 best, d = j, d + change
                 v = q[y0 + y, x0 + x]
-    # Nothing at all?
-    keep = scratch[6]
-    for y in range(bh):
-        for x in range(bw):
-            keep[y, x] = q[y0 + y, x0 + x]
-            q[y0 + y, x0 + x] = 0
-    j = zero + lam * _price(
-        pricer, buf, m, q, prev, other, strength, energy, y0, y1, x0, x1, plane, kind, klass, small
-    )
-    if j < best:
-        best = j
-    else:
-        for y in range(bh):
-            for x in range(bw):
-                q[y0 + y, x0 + x] = keep[y, x]
-    rebuild(q, pred, rec, work2, work, scratch[4], step, y0, y1, x0, x1)
     return best
 
 
@@ -168,59 +206,21 @@ def _any(q, y0, y1, x0, x1):
 
 @_call
 def _choose_mode(
-    pricer,
-    buf,
-    m,
-    models,
-    modes,
-    i,
-    j,
-    q,
-    prev,
-    org,
-    rec,
-    inter,
-    y0,
-    y1,
-    x0,
-    x1,
-    klass,
-    small,
-    step,
-    lam,
-    scratch,
-):
+    pricer, buf, m, models, modes, i, j, q, prev, org, rec, inter, y0, y1, x0, x1, klass, small, step, lam, scratch
+):  # fmt: skip
     """Choose mode and levels of brightness leaf (i, j); returns its cost with the mode's bits."""
     best, chosen, mode_bits = 1e300, 0, 0.0
     first = 1 if klass == 0 else 0
+    target(org, scratch, y0, y1, x0, x1)
     for mode in range(first, 5):
         modes[i, j] = mode
         pricer[1] = 0
         code_mode(pricer, buf, models, 0, modes, i, j, klass, klass == 0)
         bits = pricer[1] * _BIT
         cost = lam * bits + choose_leaf(
-            pricer,
-            buf,
-            m,
-            0,
-            q,
-            prev,
-            q,
-            org,
-            rec,
-            inter,
-            mode,
-            y0,
-            y1,
-            x0,
-            x1,
-            klass,
-            small,
-            step,
-            lam,
-            scratch,
-            1,
-        )
+            pricer, buf, m, 0, q, prev, q, rec, inter, mode, y0, y1, x0, x1, klass, small, step, lam, scratch, 1,
+            best - lam * bits,
+        )  # fmt: skip
         if cost < best:
             best, chosen, mode_bits = cost, mode, bits
         if mode == 0 and not _any(q, y0, y1, x0, x1):
@@ -234,7 +234,6 @@ def _choose_mode(
         q,
         prev,
         q,
-        org,
         rec,
         inter,
         chosen,
@@ -248,6 +247,7 @@ def _choose_mode(
         lam,
         scratch,
         0,
+        1e300,
     )
 
 
@@ -285,6 +285,10 @@ def choose_square(
                     pricer, buf, m, models, modes, 2 * i + a, 2 * j + b, q[0], prev[0], org[0], rec[0], inter[0],
                     ya, yb, xa, xb, klass, 1, step, lam, scratch,
                 )  # fmt: skip
+                if parted >= whole:
+                    break
+            if parted >= whole:
+                break
         if parted < whole:
             split[i, j] = 1
         else:
@@ -297,7 +301,8 @@ def choose_square(
     y0, y1, x0, x1 = (y0 + 1) // 2, (y1 + 1) // 2, (x0 + 1) // 2, (x1 + 1) // 2
     if y1 > y0 and x1 > x0:
         for p in range(1, 3):
+            target(org[p], scratch, y0, y1, x0, x1)
             choose_leaf(
-                pricer, buf, m, p, q[p], prev[p], q[p - 1], org[p], rec[p], inter[p], mode, y0, y1, x0, x1,
-                klass, 0, step, colour_lam, scratch, 0,
+                pricer, buf, m, p, q[p], prev[p], q[p - 1], rec[p], inter[p], mode, y0, y1, x0, x1, klass, 0, step,
+                colour_lam, scratch, 0, 1e300,
             )  # fmt: skip

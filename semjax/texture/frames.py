@@ -1,5 +1,6 @@
 """Frames of a unit in coding order, each predicted from one or two others: the loop of encoder and decoder."""
 
+import copy
 import dataclasses
 import functools
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from semjax.entropy import binary as eb
 from semjax.texture import blocks, motion
 from semjax.texture.blocks import code_square
 from semjax.texture.choose import choose_square
+from semjax.texture.deblock import deblock
 from semjax.texture.motion import BLOCK, CANDIDATES, candidates, code_motion
 from semjax.texture.pixels import plane_sizes
 from semjax.texture.search import search
@@ -92,27 +94,15 @@ class Effort:
 def _code_frame(
     coder, buf, levels, motion_models, block_models, field, choice, hint, first, second, d0, d1, klass, cuts_y,
     cuts_x, split, modes, q, prev, org, rec, inter, step, lam, scratch, encoding, pricer, guess,
+    around, up0, up1,
 ):  # fmt: skip
     """Code one frame; when encoding decide everything first. Returns buf."""
     h, w = rec[0].shape
     if klass > 0:
         if encoding:
             search(
-                pricer,
-                buf,
-                motion_models,
-                field,
-                choice,
-                hint,
-                org[0],
-                first[0],
-                second[0],
-                d0,
-                d1,
-                klass,
-                lam[2],
-                guess,
-            )
+                pricer, buf, motion_models, field, choice, hint, around, up0, up1, d0, d1, klass, lam[2], guess, (h, w),
+            )  # fmt: skip
         found = np.zeros((CANDIDATES, 5), np.int32)
         for i in range(field.shape[0]):
             buf = eb.reserve(coder, buf, 160 * field.shape[1])
@@ -162,6 +152,14 @@ class Coded(NamedTuple):
     field: np.ndarray
 
 
+class _Reference(NamedTuple):
+    """A kept frame: padded planes, its brightness between samples (encoder only), the velocity of its blocks."""
+
+    planes: tuple[np.ndarray, ...]
+    quarters: np.ndarray
+    velocity: np.ndarray | None
+
+
 class FrameCoder:
     """What encoder and decoder of one unit remember between frames: `code` the next one, then `keep` it."""
 
@@ -174,12 +172,20 @@ class FrameCoder:
         self._pricer, _ = eb.new_pricer()
         self._zeros = tuple(np.zeros(s, np.int32) for s in self._shapes)
         self._inter = tuple(np.zeros((2, *s), np.int32) for s in self._shapes)
-        self._memory = {}  # frame -> (refined planes, hint)
+        self._nothing = _Reference(self._zeros, np.zeros((4, 4, 1, 1), np.int16), None)
+        self._memory: dict[int, _Reference] = {}
+        self._encoding = False  # whether references are searched
         self._levels = self._zeros
         self._last_use = {}
         for k, plan in enumerate(plans):
             self._last_use[plan.first] = self._last_use[plan.second] = k
         self._done = 0
+
+    def fork(self) -> "FrameCoder":
+        """A copy that goes on independently."""
+        other = copy.copy(self)
+        other.models, other._memory = self.models.copy(), dict(self._memory)
+        return other
 
     def code(self, coder, buf, plan: Plan, step: int, truth=None, effort: Effort | None = None, guess=None):
         """Code one frame; the models learn, but the frame is no reference before `keep` was called.
@@ -196,35 +202,41 @@ class FrameCoder:
             (the frame as coded, buf); the frame's `planes` are three int32 [h, w].
         """
         refs = [r for r in (plan.first, plan.second) if r >= 0]
-        first = self._memory[refs[0]][0] if refs else self._zeros
-        second = self._memory[refs[1]][0] if len(refs) > 1 else first
+        first = self._memory[refs[0]] if refs else self._nothing
+        second = self._memory[refs[1]] if len(refs) > 1 else first
         d0 = plan.frame - refs[0] if refs else 1
         d1 = plan.frame - refs[1] if len(refs) > 1 else 0
         hint = np.zeros((*self._grid, 3), np.int32)
         for r in refs:
-            if self._memory[r][1] is not None:
-                hint = self._memory[r][1]
+            if self._memory[r].velocity is not None:
+                hint = self._memory[r].velocity
         field, choice = np.zeros((*self._grid, 5), np.int32), np.zeros(self._grid, np.int32)
         rows, cols = (c.size - 1 for c in self._cuts)
         split, modes = np.zeros((rows, cols), np.int64), np.zeros((2 * rows, 2 * cols), np.int64)
         levels, planes = (tuple(np.zeros(s, np.int32) for s in self._shapes) for _ in range(2))
-        lam = np.zeros(3)
+        lam, around = np.zeros(3), self._zeros[0]
         if truth is not None:
+            around = motion.pad_plane(truth[0], motion.EDGE)
             lam[:] = (effort.light, effort.colour, effort.motion)
             lam *= float(step) ** 2
-        models = self.models
+        models, self._encoding = self.models, truth is not None
+        truth = self._zeros if truth is None else truth
         buf = _code_frame(
-            coder, buf, models.levels, models.motion, models.blocks, field, choice, hint, first, second, d0, d1,
-            plan.klass, *self._cuts, split, modes, levels, self._levels, self._zeros if truth is None else truth,
-            planes, self._inter, step, lam, self._scratch, truth is not None, self._pricer,
-            _NO_GUESS if guess is None else guess,
+            coder, buf, models.levels, models.motion, models.blocks, field, choice, hint, first.planes, second.planes,
+            d0, d1, plan.klass, *self._cuts, split, modes, levels, self._levels, truth, planes, self._inter, step, lam,
+            self._scratch, self._encoding, self._pricer, _NO_GUESS if guess is None else guess, around,
+            first.quarters, second.quarters,
         )  # fmt: skip
+        planes = deblock(planes, levels, *self._cuts, split, modes, step)
         return Coded(planes, levels, _velocity(field, d0, d1) if plan.klass else None, field), buf
 
     def keep(self, plan: Plan, coded: Coded) -> None:
         """Remember a frame as long as later ones refer to it, and forget what none will refer to any more."""
         if self._last_use.get(plan.frame, -1) > self._done:
-            self._memory[plan.frame] = (motion.refine(*coded.planes), coded.velocity)
+            edges = motion.EDGE, motion.EDGE // 2, motion.EDGE // 2
+            planes = tuple(motion.pad_plane(p, e) for p, e in zip(coded.planes, edges))
+            between = motion.quarters(planes[0]) if self._encoding else self._nothing.quarters
+            self._memory[plan.frame] = _Reference(planes, between, coded.velocity)
         if plan.klass:
             self._levels = coded.levels
         for r in (plan.first, plan.second):

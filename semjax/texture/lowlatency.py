@@ -154,7 +154,7 @@ def _frame(state: FrameCoder, plan: Plan, head: Head, index: int, before: int, t
     """Length and body of one frame at a step index, and the frame as decoded."""
     coder, buf = eb.new_encoder(1 << 12)
     if plan.frame:
-        code_index(coder, buf, state.models, index, before)
+        code_index(coder, buf, state.models, index, before, False)
     coded, buf = state.code(coder, buf, plan, head.step(index, plan.depth), truth, effort_of(index))
     body = eb.finish(coder, buf)
     return write_varint(len(body)) + body, coded

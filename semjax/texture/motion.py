@@ -13,7 +13,8 @@ from semjax.entropy import binary as eb
 
 BLOCK = 8
 RAMP = 4
-PAD = 16  # samples of replicated border around the brightness plane
+PAD = 16  # samples of replicated border that vectors may reach into
+EDGE = PAD + 8  # the same with room for filters
 _call = njit(cache=True, _nrt=False)
 
 # Quarter-sample filters (8 taps, sum 64) and eighth-sample filters of the colour planes (4 taps, sum 64).
@@ -28,47 +29,91 @@ _COLOUR_TAPS = np.array(
 
 
 @njit(cache=True)
-def _refine(plane, pad, taps):
-    """Sample `plane` (int32 [h, w]) between its samples: int32 [(h + 2 pad) * n, (w + 2 pad) * n] for n taps."""
+def pad_plane(plane, pad):
+    """`plane` (int32 [h, w]) with its border repeated `pad` times on every side."""
     h, w = plane.shape
-    n, size = taps.shape
-    half = size // 2 - 1
-    rows = np.empty((h, (w + 2 * pad) * n), np.int32)
-    line = np.empty(w + 2 * pad + size, np.int32)
-    for y in range(h):
-        for x in range(line.size):
-            line[x] = plane[y, min(max(x - pad - half, 0), w - 1)]
-        for f in range(n):
-            for x in range(w + 2 * pad):
-                total = np.int32(32)
-                for k in range(size):
-                    total += taps[f, k] * line[x + k]
-                rows[y, x * n + f] = total >> 6
-    out = np.empty(((h + 2 * pad) * n, rows.shape[1]), np.int32)
+    out = np.empty((h + 2 * pad, w + 2 * pad), np.int32)
     for y in range(h + 2 * pad):
-        if y < pad - size or y > h + pad + size:  # only copies of the border are near
-            edge = 0 if y < pad else h - 1
-            for f in range(n):
-                out[y * n + f] = rows[edge]
-            continue
-        for f in range(n):
-            line_out = out[y * n + f]
-            line_out[:] = 32
-            for k in range(size):
-                tap = taps[f, k]
-                if tap:
-                    row = rows[min(max(y - pad - half + k, 0), h - 1)]
-                    for x in range(line_out.size):
-                        line_out[x] += tap * row[x]
-            for x in range(line_out.size):
-                line_out[x] >>= 6
+        line, row = out[y], plane[min(max(y - pad, 0), h - 1)]
+        line[:pad] = row[0]
+        line[pad : pad + w] = row
+        line[pad + w :] = row[w - 1]
     return out
 
 
+@_call
+def _filter_row(out, row, at, phase, taps):
+    """out[x] = row between its samples at at + x + phase / phases, rounded."""
+    if phase == 0:
+        for x in range(out.size):
+            out[x] = row[at + x]
+        return
+    t = taps[phase]
+    if t.size == 4:
+        for x in range(out.size):
+            k = at + x - 1
+            v = t[0] * row[k] + t[1] * row[k + 1] + t[2] * row[k + 2] + t[3] * row[k + 3]
+            out[x] = np.int32(v + 32) >> 6
+        return
+    for x in range(out.size):
+        k = at + x - 3
+        v = t[0] * row[k] + t[1] * row[k + 1] + t[2] * row[k + 2] + t[3] * row[k + 3]
+        v += t[4] * row[k + 4] + t[5] * row[k + 5] + t[6] * row[k + 6] + t[7] * row[k + 7]
+        out[x] = np.int32(v + 32) >> 6
+
+
+@_call
+def _filter_column(out, rows, y, phase, taps):
+    """out[x] = rows between its lines y and y + 1, rounded."""
+    if phase == 0:
+        for x in range(out.size):
+            out[x] = rows[y, x]
+        return
+    t = taps[phase]
+    if t.size == 4:
+        a, b, c, d = rows[y - 1], rows[y], rows[y + 1], rows[y + 2]
+        for x in range(out.size):
+            v = t[0] * a[x] + t[1] * b[x] + t[2] * c[x] + t[3] * d[x]
+            out[x] = np.int32(v + 32) >> 6
+        return
+    a, b, c, d = rows[y - 3], rows[y - 2], rows[y - 1], rows[y]
+    e, f, g, h = rows[y + 1], rows[y + 2], rows[y + 3], rows[y + 4]
+    for x in range(out.size):
+        v = t[0] * a[x] + t[1] * b[x] + t[2] * c[x] + t[3] * d[x]
+        v += t[4] * e[x] + t[5] * f[x] + t[6] * g[x] + t[7] * h[x]
+        out[x] = np.int32(v + 32) >> 6
+
+
 @njit(cache=True)
-def refine(y, a, b):
-    """The three planes of a reference between samples: brightness at quarters, colours at eighths."""
-    return _refine(y, PAD, _TAPS), _refine(a, PAD // 2, _COLOUR_TAPS), _refine(b, PAD // 2, _COLOUR_TAPS)
+def quarters(padded):
+    """All quarter-sample positions of a padded brightness plane, for the search.
+
+    Returns int16 [4, 4, h + 2 PAD, w + 2 PAD]: [i, j, y + PAD, x + PAD] is the sample at (y + i / 4, x + j / 4).
+    """
+    h, w = padded.shape[0] - 2 * EDGE, padded.shape[1] - 2 * EDGE
+    out = np.empty((4, 4, h + 2 * PAD, w + 2 * PAD), np.int16)
+    rows = np.empty((h + 2 * EDGE, w + 2 * PAD), np.int32)
+    for fx in range(4):
+        for y in range(rows.shape[0]):
+            _filter_row(rows[y], padded[y], EDGE - PAD, fx, _TAPS)
+        for fy in range(4):
+            for y in range(out.shape[2]):
+                _filter_column(out[fy, fx, y], rows, y + EDGE - PAD, fy, _TAPS)
+    return out
+
+
+@_call
+def _window(out, work, padded, top, left, height, width, fy, fx, taps):
+    """Fill out[:height, :width] with samples of `padded` from (top + fy, left + fx) on, in phases of `taps`."""
+    if fy == 0:
+        for y in range(height):
+            _filter_row(out[y, :width], padded[top + y], left, fx, taps)
+        return
+    before = taps.shape[1] // 2 - 1
+    for y in range(height + taps.shape[1] - 1):
+        _filter_row(work[y, :width], padded[top + y - before], left, fx, taps)
+    for y in range(height):
+        _filter_column(out[y, :width], work, y + before, fy, taps)
 
 
 @eb.leaf
@@ -89,41 +134,48 @@ def _weight(x, first, last, size, ramp):
 
 
 @njit(cache=True)
-def _predict_plane(both, field, up0, up1, size, block, ramp, pad):
-    """Overlapped prediction of one plane; `size` samples of `up` for each sample, blocks of `block` samples.
+def _predict_plane(both, field, first, second, block, ramp, edge, taps):
+    """Overlapped prediction of one plane from padded references, in blocks of `block` samples.
 
     both[0] gets the prediction, both[1] how far the two references disagree where their mean is taken.
     """
     out, doubt = both[0], both[1]
     h, w = out.shape
-    full = 4 * ramp
+    phases, full = taps.shape[0], 4 * ramp
     acc = np.zeros((h, w), np.int32)
     doubt[:] = 0
     wx = np.zeros(block + 2 * ramp, np.int32)
+    a, b = np.zeros((2, block + 2 * ramp, block + 2 * ramp), np.int32)
+    work = np.zeros((block + 2 * ramp + 8, block + 2 * ramp), np.int32)
     for i in range(field.shape[0]):
-        first_y, last_y = i * block, min((i + 1) * block, h)
+        from_y, to_y = max(i * block - ramp, 0), min(min((i + 1) * block, h) + ramp, h)
         for j in range(field.shape[1]):
             first_x, last_x = j * block, min((j + 1) * block, w)
-            x_from, x_to = max(first_x - ramp, 0), min(last_x + ramp, w)
-            for x in range(x_from, x_to):
-                wx[x - x_from] = _weight(x, first_x, last_x, w, ramp)
-            way = field[i, j, 0]
-            oy0, ox0 = pad * size + field[i, j, 1], pad * size + field[i, j, 2]
-            oy1, ox1 = pad * size + field[i, j, 3], pad * size + field[i, j, 4]
-            for y in range(max(first_y - ramp, 0), min(last_y + ramp, h)):
-                wy = _weight(y, first_y, last_y, h, ramp)
+            from_x, to_x = max(first_x - ramp, 0), min(last_x + ramp, w)
+            if to_y <= from_y or to_x <= from_x:
+                continue
+            for x in range(from_x, to_x):
+                wx[x - from_x] = max(_weight(x, first_x, last_x, w, ramp), 0)
+            way, f = field[i, j, 0], field[i, j]
+            height, width = to_y - from_y, to_x - from_x
+            top, left = edge + from_y, edge + from_x
+            if way != 1:
+                at_y, at_x = top + f[1] // phases, left + f[2] // phases
+                _window(a, work, first, at_y, at_x, height, width, f[1] % phases, f[2] % phases, taps)
+            if way != 0:
+                at_y, at_x = top + f[3] // phases, left + f[4] // phases
+                _window(b, work, second, at_y, at_x, height, width, f[3] % phases, f[4] % phases, taps)
+            for y in range(height):
+                wy = np.int32(_weight(from_y + y, i * block, min((i + 1) * block, h), h, ramp))
                 if wy <= 0:
                     continue
-                for x in range(x_from, x_to):
-                    if way == 0:
-                        v = 2 * up0[y * size + oy0, x * size + ox0]
-                    elif way == 1:
-                        v = 2 * up1[y * size + oy1, x * size + ox1]
-                    else:
-                        a, b = up0[y * size + oy0, x * size + ox0], up1[y * size + oy1, x * size + ox1]
-                        doubt[y, x] += wy * max(wx[x - x_from], 0) * abs(a - b)
-                        v = a + b
-                    acc[y, x] += wy * max(wx[x - x_from], 0) * v
+                one, two = (a[y], b[y]) if way == 2 else ((a[y], a[y]) if way == 0 else (b[y], b[y]))
+                sums, doubts = acc[from_y + y], doubt[from_y + y]
+                for x in range(width):
+                    sums[from_x + x] += wy * wx[x] * (one[x] + two[x])
+                if way == 2:
+                    for x in range(width):
+                        doubts[from_x + x] += wy * wx[x] * abs(one[x] - two[x])
     total = full * full * 2
     for y in range(h):
         for x in range(w):
@@ -133,10 +185,10 @@ def _predict_plane(both, field, up0, up1, size, block, ramp, pad):
 
 @njit(cache=True)
 def predict(planes, field, first, second):
-    """Fill int32 [2, h, w] for three planes with prediction by `field` and doubt from two refined references."""
-    _predict_plane(planes[0], field, first[0], second[0], 4, BLOCK, RAMP, PAD)
-    _predict_plane(planes[1], field, first[1], second[1], 8, BLOCK // 2, RAMP // 2, PAD // 2)
-    _predict_plane(planes[2], field, first[2], second[2], 8, BLOCK // 2, RAMP // 2, PAD // 2)
+    """Fill int32 [2, h, w] for three planes with prediction by `field` and doubt from two padded references."""
+    _predict_plane(planes[0], field, first[0], second[0], BLOCK, RAMP, EDGE, _TAPS)
+    _predict_plane(planes[1], field, first[1], second[1], BLOCK // 2, RAMP // 2, EDGE // 2, _COLOUR_TAPS)
+    _predict_plane(planes[2], field, first[2], second[2], BLOCK // 2, RAMP // 2, EDGE // 2, _COLOUR_TAPS)
 
 
 # --- syntax ---------------------------------------------------------------------------------------------------

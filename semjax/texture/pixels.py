@@ -9,6 +9,7 @@ The way to the planes is the encoder's business and uses floats. The way back is
 """
 
 import numpy as np
+from numba import njit
 
 from semjax.errors import InputError
 
@@ -79,22 +80,37 @@ def to_planes(frames: np.ndarray) -> list[np.ndarray]:
     return [np.rint(p).astype(np.int32) for p in planes]
 
 
-def _upsample(plane: np.ndarray, size: int, axis: int) -> np.ndarray:
-    """Twice the samples along `axis` (weights 3 and 1, so the result is 4 times too large), cut to `size`."""
-    p = np.moveaxis(plane, axis, -1)
-    before = np.concatenate([p[..., :1], p[..., :-1]], -1)
-    after = np.concatenate([p[..., 1:], p[..., -1:]], -1)
-    both = np.stack([3 * p + before, 3 * p + after], -1)
-    return np.moveaxis(both.reshape(*p.shape[:-1], -1)[..., :size], -1, axis)
+@njit(cache=True)
+def _to_rgb(out, y, a, b):
+    """Fill uint8 [T, h, w, 3] from three int32 planes."""
+    count, h, w = y.shape
+    tall = np.empty((2, a.shape[2]), np.int64)  # one line of both colour planes, upsampled in height
+    for t in range(count):
+        for i in range(h):
+            near = i >> 1
+            other = min(max(near + (1 if i & 1 else -1), 0), a.shape[1] - 1)
+            for k in range(tall.shape[1]):
+                tall[0, k] = 3 * a[t, near, k] + a[t, other, k]
+                tall[1, k] = 3 * b[t, near, k] + b[t, other, k]
+            for j in range(w):
+                k = j >> 1
+                n = min(max(k + (1 if j & 1 else -1), 0), tall.shape[1] - 1)
+                # The colour planes carry a factor 2 (orthonormal sum of four) and 16 from upsampling: 32 in all.
+                base = _THIRD * 32 * np.int64(y[t, i, j])
+                ca, cb = 3 * tall[0, k] + tall[0, n], 3 * tall[1, k] + tall[1, n]
+                out[t, i, j, 0] = _clip(base + _HALF * ca - _SIXTH * cb)
+                out[t, i, j, 1] = _clip(base + _TWO_SIXTHS * cb)
+                out[t, i, j, 2] = _clip(base - _HALF * ca - _SIXTH * cb)
+
+
+@njit(cache=True, forceinline=True)
+def _clip(v):
+    """Grey level 0..255 of a value in units of 2^-(14 + 5 + PLANE_BITS) around mid-grey."""
+    return min(max((v + (1 << (18 + PLANE_BITS)) >> (19 + PLANE_BITS)) + 128, 0), 255)
 
 
 def to_rgb(planes: list[np.ndarray]) -> np.ndarray:
-    """Inverse of `to_planes` in integer arithmetic: three int planes to uint8 [T, h, w, 3]."""
-    y = planes[0].astype(np.int64) * 32
-    _, h, w = y.shape
-    # The colour planes carry a factor 2 (orthonormal sum of four) and 16 from two upsamplings: 32 as well.
-    a, b = (_upsample(_upsample(p.astype(np.int64), h, 1), w, 2) for p in planes[1:])
-    base = _THIRD * y
-    rgb = np.stack([base + _HALF * a - _SIXTH * b, base + _TWO_SIXTHS * b, base - _HALF * a - _SIXTH * b], -1)
-    shift = 14 + 5 + PLANE_BITS
-    return np.clip((rgb + (1 << (shift - 1)) >> shift) + 128, 0, 255).astype(np.uint8)
+    """Inverse of `to_planes` in integer arithmetic: three int32 planes to uint8 [T, h, w, 3]."""
+    out = np.empty((*planes[0].shape, 3), np.uint8)
+    _to_rgb(out, *planes)
+    return out

@@ -1,9 +1,12 @@
 """Rate control of the texture encoder: from bytes a frame or decibels to steps.
 
-With look-ahead a unit is coded a few times until rate or quality is met. The knob is a real number: its ceiling is
-the step index, the fraction below it lowers what a bit costs the encoder, so that the rate moves smoothly.
+With look-ahead the clip is coded once at a guess of the step, and once more at a better one, steered while it goes
+on: the first pass tells how the bytes spread over the frames, and what a bit costs the encoder follows how far the
+second one is off that plan. The knob is a real number: its ceiling is the step index, the fraction below it lowers
+what a bit costs, so that the rate moves smoothly.
 """
 
+import copy
 import math
 from collections.abc import Callable
 
@@ -12,16 +15,25 @@ import numpy as np
 from semjax.errors import RateError
 from semjax.texture import pixels
 from semjax.texture.config import TextureConfig
-from semjax.texture.frames import Effort
-from semjax.texture.unit import GROUP, STEP_TABLE, STEPS, Head, encode_ahead, fill_in
+from semjax.texture.frames import Effort, plan_unit
+from semjax.texture.unit import GROUP, STEP_TABLE, STEPS, Ahead, Head, encode_ahead, fill_in
 
 DEFAULT_BYTES = 10.0
 SLOPE = 0.046  # log of the bytes for one step index, about
 DECIBELS = 0.17  # PSNR for one step index, about
 _FRACTION = 0.3  # log of the effort over one step index
-_CLOSE = 0.97  # a rate this near below the budget is good enough
-_START = 155.0  # first knob to try
+_FAR = 0.6  # log of a rate's ratio to the budget from which one more plain pass pays
+_SLACK = 0.03  # of the budget: how gently a pass is steered near its end
+_STRETCH = 0.7, 0.85, 1.1, 1.2, 1.3, 1.4, 1.4  # by depth: log of a frame's bits over log of all (measured)
+_TAIL = 0.3  # of the budget: the part of a pass that is coded again when the pass missed its aim
+_RETRIES = 3
+_MOST = 12  # step indices by which a steered frame may be off
+_HOLD = 1.2  # step indices that effort makes up for before the step itself moves
+# After every pass: what share of the budget is near enough, and how far below it the next pass aims.
+_PASSES = (0.985, 0.006), (0.985, 0.01), (0.975, 0.012), (0.96, 0.015), (0.9, 0.02)
+_START = 155.0  # first knob to try for a quality
 _TRIES = 6
+_GUESS = 180.1, 17.98, 0.64, 8.1, 11.4, 4.9  # of the knob for a rate: a fit to some clips
 
 
 def effort_of(index: int, fraction: float = 0.0) -> Effort:
@@ -36,62 +48,126 @@ def index_of_step(step: float) -> int:
     return int(np.argmin(np.abs(np.log(STEP_TABLE / 16.0) - math.log(step))))
 
 
+class Landing:
+    """Steers a pass over all units so that its bytes come to `aim`: steps and effort follow the plan.
+
+    bits, depths: what every frame cost in an earlier pass, and its depth, in coding order. The plan is the same,
+    scaled to the budget; frames between others gain and lose more than those they rest on.
+    least, most: bytes in all that are near enough. heads: bytes that are not in the frames.
+    """
+
+    def __init__(
+        self, bits: list[float], depths: list[int], aim: float, heads: float, least: float, most: float
+    ):
+        budget = 8 * max(aim - heads, 1.0)
+        more = math.log(budget / sum(bits))
+        plan = [b * math.exp(more * _STRETCH[d]) for b, d in zip(bits, depths)]
+        self._plan = [budget / sum(plan) * p for p in plan]
+        self._left, self._ahead = budget, budget
+        self._slack, self._tail = _SLACK * budget, _TAIL * budget
+        self._next = self._offset = self._retries = 0
+        self._missed = 0.0  # bytes that earlier tries of the tail were off, in all
+        self._aim, self._least, self._most = aim, least, most  # of the units still to come
+
+    def fork(self) -> "Landing":
+        """A copy that goes on independently."""
+        return copy.copy(self)
+
+    def steer(self) -> tuple[int, float]:
+        """(step indices above the clip's, factor of the effort) for the next frame."""
+        ratio = max(self._left + self._slack, 1.0) / (max(self._ahead, 0.0) + self._slack)
+        want = min(max(-math.log(ratio) / SLOPE, -_MOST), _MOST)  # in step indices
+        if abs(want - self._offset) > _HOLD:
+            self._offset = round(want)
+        return self._offset, math.exp(_FRACTION * (want - self._offset))
+
+    def take(self, bits: float) -> None:
+        """Note what a frame cost."""
+        self._left -= bits
+        self._ahead -= self._plan[self._next]
+        self._next += 1
+
+    def is_last_stretch(self, frames: int) -> bool:
+        """Whether only the tail of the clip is left, `frames` in the present unit: what may be coded again."""
+        return frames == len(self._plan) - self._next and self._ahead <= self._tail
+
+    def judge(self, size: int) -> float:
+        """Bytes by which the clip misses its aim when its last unit has `size` bytes, 0 for near enough."""
+        over = self._next < len(self._plan) or self._least <= size <= self._most or self._retries >= _RETRIES
+        return 0.0 if over else size - self._aim
+
+    def prefers(self, size: int, other: int) -> bool:
+        """Whether the present unit had better have `size` bytes than `other`."""
+        return size < other if other > self._most else other < size <= self._most
+
+    def retry(self, tried: "Landing", miss: float) -> "Landing":
+        """This state again, after going on from it missed the aim by so many bytes."""
+        other = self.fork()
+        other._retries, other._missed = tried._retries + 1, tried._missed + miss
+        other._left -= 8 * other._missed
+        return other
+
+    def spend(self, size: int) -> None:
+        """Note the bytes of a finished unit."""
+        self._aim, self._least, self._most = (v - size for v in (self._aim, self._least, self._most))
+
+
 class AheadEncoder:
-    """The units of a clip with look-ahead, coded at any knob; remembers what was tried."""
+    """The units of a clip with look-ahead, coded at any knob; what one pass finds speeds up the next."""
 
     def __init__(self, tiny: np.ndarray, divisor: int, span: int):
         self.truth = [tiny[i : i + span] for i in range(0, len(tiny), span)]
-        self._planes = [pixels.to_planes(t[::divisor]) for t in self.truth]
+        self.planes = [pixels.to_planes(t[::divisor]) for t in self.truth]
+        self.depths = [p.depth for u in self.planes for p in plan_unit(len(u[0]), GROUP, True)]
         self._size = (tiny.shape[2], tiny.shape[1])
         self._divisor = divisor
-        self._motion: dict[int, dict[int, np.ndarray]] = {}  # what the last try of a unit found
-        self._tried: dict[tuple[int, float], tuple[bytes, float]] = {}
+        self._motion: list[dict[int, np.ndarray] | None] = [None] * len(
+            self.truth
+        )  # what the last pass found
 
-    def unit(self, u: int, knob: float) -> tuple[bytes, float]:
-        """Payload of unit u and its squared error in RGB."""
-        if (u, knob) not in self._tried:
-            index = min(max(math.ceil(knob), 0), STEPS - 1)
-            head = Head(*self._size, True, self._divisor, GROUP, index)
-            effort = effort_of(index, min(max(index - knob, 0.0), 1.0))
-            coded = encode_ahead(self._planes[u], head, effort, guess=self._motion.get(u))
-            payload, planes, self._motion[u] = coded
-            error = (
-                fill_in(pixels.to_rgb(planes), head, len(self.truth[u])).astype(np.float32) - self.truth[u]
-            )
-            self._tried[u, knob] = payload, float(np.square(error, dtype=np.float64).sum())
-        return self._tried[u, knob]
+    def code(self, knob: float, landing: Landing | None = None) -> list[Ahead]:
+        """All units at one knob; with `landing`, steered by it."""
+        index = min(max(math.ceil(knob), 0), STEPS - 1)
+        head = Head(*self._size, True, self._divisor, GROUP, index)
+        effort = effort_of(index, min(max(index - knob, 0.0), 1.0))
+        out = []
+        for u, planes in enumerate(self.planes):
+            out.append(encode_ahead(planes, head, effort, guess=self._motion[u], landing=landing))
+            self._motion[u] = out[-1].fields
+        return out
 
-    def all(self, knob: float) -> tuple[list[bytes], float]:
-        """Payloads of all units at one knob, and their squared error."""
-        coded = [self.unit(u, knob) for u in range(len(self.truth))]
-        return [p for p, _ in coded], sum(e for _, e in coded)
+    def error(self, coded: list[Ahead]) -> float:
+        """Squared error in RGB of coded units."""
+        total = 0.0
+        for unit, truth in zip(coded, self.truth):
+            shown = fill_in(pixels.to_rgb(unit.planes), unit.head, len(truth))
+            total += float(np.square(shown.astype(np.float32) - truth, dtype=np.float64).sum())
+        return total
 
 
-def _seek(value: Callable[[float], float], target: float, slope: float, near: float, start: float) -> float:
-    """Least knob (0..255) found with value(knob) <= target, or 255; `value` falls by about `slope` for one.
+def _size(coded: list[Ahead]) -> int:
+    return sum(len(unit.payload) for unit in coded)
 
-    Stops as soon as a value lies within `near` below the target.
-    """
-    low, high = -1.0, STEPS - 1.0  # knobs known (or hoped, at the ends) to lie above the target and below it
-    knob, best, aim = start, None, target - near / 2
-    before = None  # the try before the last one
-    for _ in range(_TRIES):
-        v = value(knob)
-        if v <= target:
-            best = high = knob
-            if target - v <= near or knob <= 0:
-                return knob
-        else:
-            low = knob
-        if before is not None and abs(before[0] - knob) > 0.2:
-            slope = min(max((before[1] - v) / (knob - before[0]), slope / 2), slope * 2)
-        before = knob, v
-        knob = round(knob + (v - aim) / slope, 2)
-        if high - low < 0.12:
-            break
-        if not low < knob < high:
-            knob = STEPS - 1.0 if best is None and knob >= high else round((low + high) / 2, 2)
-    return STEPS - 1.0 if best is None else best
+
+def _payloads(coded: list[Ahead]) -> list[bytes]:
+    return [unit.payload for unit in coded]
+
+
+def _guess(planes: list[list[np.ndarray]], wanted: float) -> float:
+    """Knob at which the clip will cost about `wanted` bytes a coded frame, from how busy its brightness is."""
+    light = [unit[0] / (1 << pixels.PLANE_BITS) for unit in planes]
+    some = [p[::8] for p in light]
+    detail = sum(
+        float(np.mean([np.abs(np.diff(p, axis=k)).mean() for p in some if p.shape[k] > 1] or [0]))
+        for k in (1, 2)
+    )
+    change = float(np.mean([np.abs(np.diff(p, axis=0)).mean() for p in light if len(p) > 1] or [0]))
+    count, h, w = sum(map(len, light)), *light[0].shape[1:]
+    rate = math.log(max(wanted * 2304 / (h * w), 0.05))
+    at, once, twice, by_detail, by_change, by_count = _GUESS
+    knob = at - once * rate - twice * rate * rate - by_count * math.log(count)
+    knob += by_detail * math.log(max(detail, 0.5)) + by_change * math.log(max(change, 0.1))
+    return round(min(max(knob, 20.0), STEPS - 8.0), 2)
 
 
 def encode_for_bytes(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: int) -> list[bytes]:
@@ -99,33 +175,27 @@ def encode_for_bytes(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: 
     encoder = AheadEncoder(tiny, cfg.frame_divisor, span)
     wanted = cfg.bytes_per_frame or DEFAULT_BYTES
     budget = int(wanted * len(tiny)) - overhead
-
-    def log_bytes(knob: float) -> float:
-        return math.log(sum(map(len, encoder.all(knob)[0])))
-
-    # A finer guess than the middle: most clips lie within half an octave of it.
-    start = _START - math.log(max(wanted, 0.1) / (20.0 * tiny.shape[1] * tiny.shape[2] / 2304)) / SLOPE
-    start = round(min(max(start, 20.0), STEPS - 20.0))
-    knob = _seek(log_bytes, math.log(max(budget, 1)), SLOPE, -math.log(_CLOSE), start)
-    payloads = encoder.all(knob)[0]
-    if sum(map(len, payloads)) > budget:
-        raise rate_error(wanted, len(tiny), sum(map(len, payloads)) + overhead)
-    return _spend_rest(encoder, payloads, knob, budget)
-
-
-def _spend_rest(encoder: AheadEncoder, payloads: list[bytes], knob: float, budget: int) -> list[bytes]:
-    """Give what is left of the budget to single units, as long as much is left and a finer knob fits."""
-    out, left = list(payloads), budget - sum(map(len, payloads))
-    for u in range(len(out)):
-        for less in (1.0, 0.5, 0.25):
-            if left <= 0.03 * budget:
-                return out
-            finer = encoder.unit(u, max(knob - less * len(out), 0.0))[0]
-            if len(out[u]) < len(finer) <= len(out[u]) + left:
-                left -= len(finer) - len(out[u])
-                out[u] = finer
-                break
-    return out
+    knob = _guess(encoder.planes, wanted * cfg.frame_divisor)
+    best, landing = None, None
+    for near, margin in _PASSES:
+        coded = encoder.code(knob, landing)
+        size = _size(coded)
+        if size <= budget and (best is None or size > _size(best)):
+            best = coded
+        if near * budget - 1 <= size <= budget or (knob >= STEPS - 1 and size > budget):
+            break
+        bits = [b for unit in coded for b in unit.bits]
+        want = (1 - margin) * budget
+        off = math.log(size / max(want, 1))
+        knob = round(min(max(knob + off / SLOPE, 0.0), STEPS - 1.0), 2)
+        landing = None
+        if abs(off) < _FAR:
+            heads = size - sum(bits) / 8
+            landing = Landing(bits, encoder.depths, want, heads, near * budget - 1, budget)
+    best = best or encoder.code(STEPS - 1.0)
+    if _size(best) > budget:
+        raise rate_error(wanted, len(tiny), _size(best) + overhead)
+    return _payloads(best)
 
 
 def rate_error(wanted: float, frames: int, least: int) -> RateError:
@@ -136,17 +206,47 @@ def rate_error(wanted: float, frames: int, least: int) -> RateError:
     )
 
 
+def _seek(value: Callable[[float], float], target: float, slope: float, near: float, start: float) -> float:
+    """Greatest knob (0..255) found with value(knob) >= target, or 0; `value` falls by about `slope` for one.
+
+    Stops as soon as a value lies within `near` above the target.
+    """
+    low, high = 0.0, STEPS + 0.0  # knobs known (or hoped, at the ends) to lie below the target and above it
+    knob, best, aim = start, 0.0, target + near / 2
+    before = None  # the try before the last one
+    for _ in range(_TRIES):
+        v = value(knob)
+        if v >= target:
+            best = low = knob
+            if v - target <= near or knob >= STEPS - 1:
+                return knob
+        else:
+            high = knob
+        if before is not None and abs(before[0] - knob) > 0.2:
+            slope = min(max((before[1] - v) / (knob - before[0]), slope / 2), slope * 2)
+        before = knob, v
+        knob = round(min(max(knob + (v - aim) / slope, 0.0), STEPS - 1.0), 2)
+        if high - low < 0.12:
+            break
+        if not low < knob < high:
+            knob = round((low + high) / 2, 2)
+    return best
+
+
 def encode_for_psnr(tiny: np.ndarray, cfg: TextureConfig, span: int) -> list[bytes]:
     """Payloads that reach cfg.psnr with few bytes; the finest step when nothing does."""
     encoder = AheadEncoder(tiny, cfg.frame_divisor, span)
+    tried: dict[float, list[bytes]] = {}
 
-    def shortfall(knob: float) -> float:
-        return -10 * math.log10(255.0**2 * tiny.size / max(encoder.all(STEPS - 1 - knob)[1], 1e-9))
+    def quality(knob: float) -> float:
+        coded = encoder.code(knob)
+        tried[knob] = _payloads(coded)
+        return 10 * math.log10(255.0**2 * tiny.size / max(encoder.error(coded), 1e-9))
 
-    # The knob runs backwards here: a finer step is what lowers the shortfall.
-    return encoder.all(STEPS - 1 - _seek(shortfall, -cfg.psnr, DECIBELS, 0.1, STEPS - 1 - _START))[0]
+    knob = _seek(quality, cfg.psnr, DECIBELS, 0.1, _START)
+    return tried[knob] if knob in tried else encode_at(tiny, cfg, span, knob)
 
 
 def encode_at(tiny: np.ndarray, cfg: TextureConfig, span: int, knob: float) -> list[bytes]:
     """Payloads with look-ahead at one knob."""
-    return AheadEncoder(tiny, cfg.frame_divisor, span).all(knob)[0]
+    return _payloads(AheadEncoder(tiny, cfg.frame_divisor, span).code(knob))

@@ -1,4 +1,4 @@
-"""Coding a block of quantised coefficients: every decision mixed from five adaptive models (ours).
+"""Coding a block of quantised coefficients: every decision mixed from six adaptive models (ours).
 
 A block says how far its anti-diagonals reach (-1: nothing in it) and then the levels inside, row by row. What the
 models look at: the place in the spectrum; the levels just coded around it; the same place in the neighbouring
@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from semjax.entropy import binary as eb
+from semjax.entropy.logistic import SQUASH, STRETCH_MAX
 from semjax.texture.tables import INPUTS, TABLE
 
 MAX_LEVEL = 1 << 12
@@ -21,19 +22,34 @@ RATE = 5
 _call = njit(cache=True, _nrt=False)
 
 
+# What a bit costs whose prediction is x (stretched): COSTS[bit, x + STRETCH_MAX] in 1/65536 bit.
+COSTS = np.rint(-65536 * np.log2(np.stack([1 - SQUASH / 65536.0, SQUASH / 65536.0]))).astype(np.int32)
+NO_LIMIT = 1 << 60
+
+
 @_call
 def mixed_bit(coder, buf, m, bit, s, learn):
-    """Code one bit with weight set s over the models named in the context scratch; teach all when `learn`."""
-    bits, weights, inputs, ctx = m
+    """Code one bit with weight set s over the models named in the context scratch, and teach them.
+
+    With `learn` = 0 only its price is added to the coder, a pricer.
+    """
+    bits, weights, known, ctx = m
+    total = np.int64(32768)
     for k in range(INPUTS):
-        inputs[k] = eb.stretch(eb.bit_p(bits, ctx[k]))
-    x = eb.mix(weights, s, inputs)
+        total += np.int64(weights[s, k]) * known[ctx[k]]
+    x = min(max(total >> 16, -STRETCH_MAX), STRETCH_MAX)
+    if not learn:
+        coder[1] += COSTS[1 if bit else 0, x + STRETCH_MAX]
+        return np.int64(1 if bit else 0)
     p = eb.squash(x)
     bit = eb.code_bit(coder, buf, bit, p)
-    if learn:
-        eb.mix_update(weights, s, inputs, p, bit, RATE)
-        for k in range(INPUTS):
-            eb.bit_update(bits, ctx[k], bit, LIMIT)
+    error = ((bit << 16) - p) * RATE
+    for k in range(INPUTS):
+        i = ctx[k]
+        w = weights[s, k] + ((known[i] * error + (1 << 19)) >> 20)
+        weights[s, k] = min(max(w, -(1 << 20)), 1 << 20)
+        eb.bit_update(bits, i, bit, LIMIT)
+        known[i] = eb.stretch(eb.bit_p(bits, i))
     return bit
 
 
@@ -74,31 +90,103 @@ def _reach_contexts(q, prev, other, y0, y1, x0, x1, plane):
 
 
 @_call
+def surroundings(around, q, prev, other, strength, y0, y1, x0, x1, plane, reach):
+    """Fill around[y, x] for y + x <= reach: (levels beside, before and across, each 0..3) * 8 + strength.
+
+    That part of a level's contexts does not depend on the block's own levels.
+    """
+    bh, bw = y1 - y0, x1 - x0
+    for y in range(min(bh, reach + 1)):
+        for x in range(min(bw, reach - y + 1)):
+            side = np.int64(0)
+            if x0 >= bw:
+                side += abs(q[y0 + y, x0 + x - bw])
+            if y0 >= bh:
+                side += abs(q[y0 + y - bh, x0 + x])
+            old, cross = abs(prev[y0 + y, x0 + x]), np.int64(0)
+            if plane == 2:
+                cross = np.int64(abs(other[y0 + y, x0 + x]))
+            elif plane == 1 and 2 * y0 + y < other.shape[0] and 2 * x0 + x < other.shape[1]:
+                cross = np.int64(abs(other[2 * y0 + y, 2 * x0 + x]))
+            around[y, x] = ((min(side, 3) * 4 + min(old, 3)) * 4 + min(cross, 3)) * 8 + strength[y, x]
+
+
+@_call
+def reach_of(q, y0, y1, x0, x1):
+    """Largest row + column within the block that has a level, -1 for an empty block."""
+    reach = -1
+    for y in range(y0, y1):
+        for x in range(x1 - 1, x0 - 1, -1):
+            if q[y, x]:
+                reach = max(reach, y - y0 + x - x0)
+                break
+    return reach
+
+
+@_call
 def code_block(
-    coder, buf, m, learn, q, prev, other, strength, energy, y0, y1, x0, x1, plane, kind, klass, small
-):
+    coder, buf, m, learn, q, prev, other, strength, energy, y0, y1, x0, x1, plane, kind, klass, small, around, most
+):  # fmt: skip
     """Code the levels q[y0:y1, x0:x1] in place.
 
     q, prev, other: levels int32 [h, w] of this plane, of this plane in the frame coded before, of the plane coded
-    before. strength: int64 [>=bh, >=bw], 0..7, of the prediction at each frequency; energy its summary (0..7)
+    before. strength: int [>=bh, >=bw], 0..7, of the prediction at each frequency; energy its summary (0..7)
     plus 8 times how far the references of the prediction disagree (0..5).
     kind: 0 intra, 1 inter; klass: frame class 0..3; small: 1 for a split block.
+    around: scratch; with `learn` = 0 what `surroundings` has filled in. most: pricing stops above it.
     """
-    ctx = m[3]
     bh, bw = y1 - y0, x1 - x0
-    colour = 1 if plane else 0
-    reach = -1
-    if not eb.is_decoding(coder):
-        for y in range(bh):
-            for x in range(bw):
-                if q[y0 + y, x0 + x] and y + x > reach:
-                    reach = y + x
+    what = (kind * 2 + (1 if plane else 0)) * 2 + small  # 0..7
+    reach = -1 if eb.is_decoding(coder) else reach_of(q, y0, y1, x0, x1)
+    reach = _code_reach(
+        coder, buf, m, learn, q, prev, other, reach, energy, y0, y1, x0, x1, plane, what, klass
+    )
+    if learn:
+        surroundings(around, q, prev, other, strength, y0, y1, x0, x1, plane, reach)
+    what, count = what >> 1, np.int64(0)
+    for y in range(min(bh, reach + 1)):
+        for x in range(min(bw, reach - y + 1)):
+            if not learn and coder[1] > most:
+                return
+            here, far = np.int64(0), np.int64(0)
+            if x > 0:
+                here += 2 * abs(q[y0 + y, x0 + x - 1])
+            if y > 0:
+                here += 2 * abs(q[y0 + y - 1, x0 + x])
+                if x > 0:
+                    here += abs(q[y0 + y - 1, x0 + x - 1])
+            if x > 1:
+                far += abs(q[y0 + y, x0 + x - 2])
+            if y > 1:
+                far += abs(q[y0 + y - 2, x0 + x])
+            near = np.int64(around[y, x])
+            st, near = near & 7, near >> 3
+            diag = min(y + x, 7)
+            togo = min(reach - y - x, 5)
+            a = ((what * 2 + small) * 8 + min(y, 7)) * 8 + min(x, 7)
+            b = ((what * 7 + grade(here)) * 4 + min(far, 3)) * 8 + diag
+            c = (what * 64 + near) * 4 + min(diag, 3)
+            d = ((what * 8 + st) * 8 + diag) * 3 + min(grade(here), 2)
+            e = (((what * 6 + togo) * 4 + min(count, 3)) * 4 + klass) * 2 + small
+            f = ((what * 8 + st) * 6 + togo) * 3 + min(grade(here + (near >> 4)), 2)
+            q[y0 + y, x0 + x] = _code_level(
+                coder, buf, m, q[y0 + y, x0 + x], a, b, c, d, e, f, what, diag, learn
+            )
+            if q[y0 + y, x0 + x]:
+                count += 1
+
+
+@_call
+def _code_reach(
+    coder, buf, m, learn, q, prev, other, reach, energy, y0, y1, x0, x1, plane, what, klass
+):  # fmt: skip
+    """Code how far the anti-diagonals of a block reach, -1 for an empty one, as ones and a zero."""
+    ctx = m[3]
     left, above, before, across = _reach_contexts(q, prev, other, y0, y1, x0, x1, plane)
     if plane == 0:  # nothing of this frame came before: ask the references instead
         across = energy >> 3
     energy &= 7
-    what = (kind * 2 + colour) * 2 + small  # 0..7
-    limit = bh + bw - 2
+    limit = y1 - y0 + x1 - x0 - 2
     k = -1
     while k < limit:
         deep = min(k + 1, 15)
@@ -111,48 +199,7 @@ def code_block(
         if not mixed_bit(coder, buf, m, reach > k, what * 4 + min(k + 1, 3), learn):
             break
         k += 1
-    reach = k
-    what = kind * 2 + colour
-    count = np.int64(0)
-    for y in range(min(bh, reach + 1)):
-        for x in range(min(bw, reach - y + 1)):
-            here, far = np.int64(0), np.int64(0)
-            if x > 0:
-                here += 2 * abs(q[y0 + y, x0 + x - 1])
-            if y > 0:
-                here += 2 * abs(q[y0 + y - 1, x0 + x])
-                if x > 0:
-                    here += abs(q[y0 + y - 1, x0 + x - 1])
-            if x > 1:
-                far += abs(q[y0 + y, x0 + x - 2])
-            if y > 1:
-                far += abs(q[y0 + y - 2, x0 + x])
-            side = np.int64(0)
-            if x0 >= bw:
-                side += abs(q[y0 + y, x0 + x - bw])
-            if y0 >= bh:
-                side += abs(q[y0 + y - bh, x0 + x])
-            side = min(side, 3)
-            old = min(abs(prev[y0 + y, x0 + x]), 3)
-            cross = np.int64(0)
-            if plane == 2:
-                cross = min(abs(other[y0 + y, x0 + x]), 3)
-            elif plane == 1 and 2 * y0 + y < other.shape[0] and 2 * x0 + x < other.shape[1]:
-                cross = min(abs(other[2 * y0 + y, 2 * x0 + x]), 3)
-            diag = min(y + x, 7)
-            togo = min(reach - y - x, 5)
-            st = strength[y, x]
-            a = ((what * 2 + small) * 8 + min(y, 7)) * 8 + min(x, 7)
-            b = ((what * 7 + grade(here)) * 4 + min(far, 3)) * 8 + diag
-            c = (((what * 4 + side) * 4 + old) * 4 + cross) * 4 + min(diag, 3)
-            d = ((what * 8 + st) * 8 + diag) * 3 + min(grade(here), 2)
-            e = (((what * 6 + togo) * 4 + min(count, 3)) * 4 + klass) * 2 + small
-            f = ((what * 8 + st) * 6 + togo) * 3 + min(grade(here + side), 2)
-            q[y0 + y, x0 + x] = _code_level(
-                coder, buf, m, q[y0 + y, x0 + x], a, b, c, d, e, f, what, diag, learn
-            )
-            if q[y0 + y, x0 + x]:
-                count += 1
+    return k
 
 
 @_call

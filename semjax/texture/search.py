@@ -3,38 +3,54 @@
 import numpy as np
 from numba import njit
 
-from semjax.texture.motion import BLOCK, CANDIDATES, PAD, candidates, code_motion, limit_vector
+from semjax.texture.motion import BLOCK, CANDIDATES, EDGE, PAD, candidates, code_motion, limit_vector
 
 _call = njit(cache=True, _nrt=False)
 _BIT = 1.0 / 65536
 MARGIN = 2  # samples around a block that count too, for the overlap
+_WIDE = BLOCK + 2 * MARGIN
+_CHEAP = 6.0  # bits below which a block's cost leaves nothing to win: a vector of its own costs about as much
 
 
 @_call
-def _error(org, up0, up1, way, a, b, c, d, y0, y1, x0, x1):
-    """Squared error of a block's prediction over org[y0:y1, x0:x1]."""
+def _error(org, up0, up1, way, a, b, c, d, rows, at_x):
+    """Squared error of a block's prediction over rows[0] .. rows[1] - 1 and `_WIDE` columns.
+
+    org: int32, padded by EDGE. up0, up1: `motion.quarters` of the references.
+    """
     total = np.int64(0)
-    oy0, ox0, oy1, ox1 = 4 * PAD + a, 4 * PAD + b, 4 * PAD + c, 4 * PAD + d
-    for y in range(y0, y1):
+    x0 = EDGE + at_x - MARGIN
+    ax, cx = PAD + at_x - MARGIN + (b >> 2), PAD + at_x - MARGIN + (d >> 2)
+    one, two = up0[a & 3, b & 3], up1[c & 3, d & 3]
+    for y in range(rows[0], rows[1]):
+        line, first, second = org[EDGE + y], one[PAD + y + (a >> 2)], two[PAD + y + (c >> 2)]
+        part = np.int32(0)  # errors are halved so that a row's sum fits
         if way == 0:
-            for x in range(x0, x1):
-                e = org[y, x] - up0[4 * y + oy0, 4 * x + ox0]
-                total += e * e
+            for k in range(_WIDE):
+                e = np.int32(np.int32(line[x0 + k] - first[ax + k]) >> 1)
+                part = np.int32(part + e * e)
         elif way == 1:
-            for x in range(x0, x1):
-                e = org[y, x] - up1[4 * y + oy1, 4 * x + ox1]
-                total += e * e
+            for k in range(_WIDE):
+                e = np.int32(np.int32(line[x0 + k] - second[cx + k]) >> 1)
+                part = np.int32(part + e * e)
         else:
-            for x in range(x0, x1):
-                e = org[y, x] - ((up0[4 * y + oy0, 4 * x + ox0] + up1[4 * y + oy1, 4 * x + ox1]) >> 1)
-                total += e * e
-    return float(total)
+            for k in range(_WIDE):
+                e = np.int32(np.int32(2 * line[x0 + k] - first[ax + k] - second[cx + k]) >> 2)
+                part = np.int32(part + e * e)
+        total += part
+    return 4.0 * total
 
 
 @_call
-def _descend(org, up0, up1, v, way, start, at_y, at_x, h, w, y0, y1, x0, x1, scale):
+def _error_of(org, up0, up1, v, rows, at_x):
+    """`_error` of a field entry."""
+    return _error(org, up0, up1, v[0], v[1], v[2], v[3], v[4], rows, at_x)
+
+
+@_call
+def _descend(org, up0, up1, v, way, start, at_y, at_x, h, w, rows):
     """Improve vector `way` of v (5 numbers, in place) by steps of `start`, start / 2 .. 1 quarter samples."""
-    best = scale * _error(org, up0, up1, v[0], v[1], v[2], v[3], v[4], y0, y1, x0, x1)
+    best = _error_of(org, up0, up1, v, rows, at_x)
     k = 1 if way == 0 else 3
     step = start
     while step:
@@ -48,7 +64,7 @@ def _descend(org, up0, up1, v, way, start, at_y, at_x, h, w, y0, y1, x0, x1, sca
                     dy, dx = 0, 2 * side - 5
                 v[k] = limit_vector(cy + dy * step, at_y, h)
                 v[k + 1] = limit_vector(cx + dx * step, at_x, w)
-                e = scale * _error(org, up0, up1, v[0], v[1], v[2], v[3], v[4], y0, y1, x0, x1)
+                e = _error_of(org, up0, up1, v, rows, at_x)
                 if e < best:
                     best, by, bx = e, v[k], v[k + 1]
             v[k], v[k + 1] = by, bx
@@ -58,43 +74,78 @@ def _descend(org, up0, up1, v, way, start, at_y, at_x, h, w, y0, y1, x0, x1, sca
     return best
 
 
+@_call
+def _one_way(out, v, way, d0, d1, at_y, at_x, h, w):
+    """Candidate v as a prediction from reference `way` alone, its vector scaled if it has none there."""
+    for k in range(5):
+        out[k] = 0
+    k = 1 + 2 * way
+    vy, vx = v[k], v[k + 1]
+    if v[0] == 1 - way:
+        if way == 0:
+            vy, vx = v[3] * d0 // d1, v[4] * d0 // d1
+        else:
+            vy, vx = v[1] * d1 // d0, v[2] * d1 // d0
+    out[0], out[k], out[k + 1] = way, limit_vector(vy, at_y, h), limit_vector(vx, at_x, w)
+
+
+@_call
+def _copy(out, v, way):
+    """out = v, the vectors of reference `way` alone (2: of both)."""
+    out[0] = v[0]
+    for k in range(1, 5):
+        if way == 2 or (k - 1) // 2 == way:
+            out[k] = v[k]
+
+
+@_call
+def _own_vectors(trial, guess, guessed, org, up0, up1, d1, at_y, at_x, h, w, rows):
+    """Improve the starts in `trial`; returns how many of its rows are worth a price."""
+    if guessed:
+        _copy(trial[0], guess, 2)
+        for way in range(2):
+            if trial[0, 0] == 2 or trial[0, 0] == way:
+                _descend(org, up0, up1, trial[0], way, 1, at_y, at_x, h, w, rows)
+        return 1
+    _descend(org, up0, up1, trial[0], 0, 16, at_y, at_x, h, w, rows)
+    if not d1:
+        return 1
+    _descend(org, up0, up1, trial[1], 1, 16, at_y, at_x, h, w, rows)
+    _copy(trial[2], trial[0], 0)
+    _copy(trial[2], trial[1], 1)
+    trial[2, 0] = 2
+    for _ in range(2):
+        _descend(org, up0, up1, trial[2], 0, 2, at_y, at_x, h, w, rows)
+        _descend(org, up0, up1, trial[2], 1, 2, at_y, at_x, h, w, rows)
+    return 3
+
+
 @njit(cache=True)
-def search(pricer, buf, models, field, choice, hint, org, up0, up1, d0, d1, klass, lam, guess):
+def search(pricer, buf, models, field, choice, hint, org, up0, up1, d0, d1, klass, lam, guess, size):
     """Choose the motion of every block of a frame: fills `field` and `choice`. Models are not taught.
 
+    org: brightness padded by EDGE; up0, up1: `motion.quarters` of both references; size: (h, w).
     guess: a field found earlier for the same frame at another rate, only refined here; or one without rows.
     """
-    h, w = org.shape
+    h, w = size
     found = np.zeros((CANDIDATES, 5), np.int32)
     trial = np.zeros((3, 5), np.int32)
+    one = np.zeros(5, np.int32)
+    keep = np.zeros(5, np.int32)
+    rows = np.zeros(2, np.int64)
+    guessed = guess.shape[0] > 0
     for i in range(field.shape[0]):
         for j in range(field.shape[1]):
             n = candidates(found, field, i, j, hint, d0, d1, h, w)
             at_y, at_x = i * BLOCK, j * BLOCK
-            y0, y1 = max(at_y - MARGIN, 0), min(at_y + BLOCK + MARGIN, h)
-            x0, x1 = max(at_x - MARGIN, 0), min(at_x + BLOCK + MARGIN, w)
+            rows[0], rows[1] = max(at_y - MARGIN, 0), min(at_y + BLOCK + MARGIN, h)
             own = (min(at_y + BLOCK, h) - at_y) * (min(at_x + BLOCK, w) - at_x)
-            scale = own / float((y1 - y0) * (x1 - x0))
+            scale = own / float((rows[1] - rows[0]) * _WIDE)
             best, pick = 1e300, -1
-            keep = np.zeros(5, np.int32)
             trial[:] = 0
-            ways = 2 if d1 else 1
             start_cost = np.full(2, 1e300)
             for c in range(n):
-                e = scale * _error(
-                    org,
-                    up0,
-                    up1,
-                    found[c, 0],
-                    found[c, 1],
-                    found[c, 2],
-                    found[c, 3],
-                    found[c, 4],
-                    y0,
-                    y1,
-                    x0,
-                    x1,
-                )
+                e = scale * _error_of(org, up0, up1, found[c], rows, at_x)
                 choice[i, j] = c + 1
                 pricer[1] = 0
                 code_motion(pricer, buf, models, 0, field, choice, i, j, found, n, d0, d1, klass, h, w)
@@ -102,60 +153,26 @@ def search(pricer, buf, models, field, choice, hint, org, up0, up1, d0, d1, klas
                 if cost < best:
                     best, pick = cost, c + 1
                     keep[:] = found[c]
-                for way in range(ways):
-                    k = 1 + 2 * way
-                    vy, vx = found[c, k], found[c, k + 1]
-                    if found[c, 0] == 1 - way:
-                        if way == 0:
-                            vy, vx = found[c, 3] * d0 // d1, found[c, 4] * d0 // d1
-                        else:
-                            vy, vx = found[c, 1] * d1 // d0, found[c, 2] * d1 // d0
-                        vy, vx = limit_vector(vy, at_y, h), limit_vector(vx, at_x, w)
-                    e = scale * _error(org, up0, up1, way, vy, vx, vy, vx, y0, y1, x0, x1)
+                for way in range(0 if guessed else 2 if d1 else 1):
+                    _one_way(one, found[c], way, d0, d1, at_y, at_x, h, w)
+                    e = _error_of(org, up0, up1, one, rows, at_x)
                     if e < start_cost[way]:
                         start_cost[way] = e
-                        trial[way, 0], trial[way, k], trial[way, k + 1] = way, vy, vx
-            if best < 6 * lam:  # nothing to win: a vector of its own costs about as much
-                field[i, j] = keep
-                choice[i, j] = pick
-                continue
-            guessed = guess.shape[0] > 0
-            if guessed:
-                trial[0] = guess[i, j]
-                for way in range(ways):
-                    if trial[0, 0] == 2 or trial[0, 0] == way:
-                        _descend(org, up0, up1, trial[0], way, 1, at_y, at_x, h, w, y0, y1, x0, x1, scale)
-            for way in range(0 if guessed else ways):
-                _descend(org, up0, up1, trial[way], way, 16, at_y, at_x, h, w, y0, y1, x0, x1, scale)
-            if d1 and not guessed:
-                trial[2, 0] = 2
-                trial[2, 1:3] = trial[0, 1:3]
-                trial[2, 3:5] = trial[1, 3:5]
-                for _ in range(2):
-                    _descend(org, up0, up1, trial[2], 0, 2, at_y, at_x, h, w, y0, y1, x0, x1, scale)
-                    _descend(org, up0, up1, trial[2], 1, 2, at_y, at_x, h, w, y0, y1, x0, x1, scale)
-            for t in range(3 if d1 and not guessed else 1):
-                choice[i, j] = 0
-                field[i, j] = trial[t]
-                e = scale * _error(
-                    org,
-                    up0,
-                    up1,
-                    trial[t, 0],
-                    trial[t, 1],
-                    trial[t, 2],
-                    trial[t, 3],
-                    trial[t, 4],
-                    y0,
-                    y1,
-                    x0,
-                    x1,
-                )
-                pricer[1] = 0
-                code_motion(pricer, buf, models, 0, field, choice, i, j, found, n, d0, d1, klass, h, w)
-                cost = e + lam * pricer[1] * _BIT
-                if cost < best:
-                    best, pick = cost, 0
-                    keep[:] = trial[t]
+                        trial[way] = one
+            if best >= _CHEAP * lam:
+                tries = _own_vectors(
+                    trial, guess[min(i, guess.shape[0] - 1), j] if guessed else one, guessed, org, up0, up1, d1,
+                    at_y, at_x, h, w, rows,
+                )  # fmt: skip
+                for t in range(tries):
+                    choice[i, j] = 0
+                    field[i, j] = trial[t]
+                    e = scale * _error_of(org, up0, up1, trial[t], rows, at_x)
+                    pricer[1] = 0
+                    code_motion(pricer, buf, models, 0, field, choice, i, j, found, n, d0, d1, klass, h, w)
+                    cost = e + lam * pricer[1] * _BIT
+                    if cost < best:
+                        best, pick = cost, 0
+                        keep[:] = trial[t]
             field[i, j] = keep
             choice[i, j] = pick

@@ -6,6 +6,7 @@ import io
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from semjax.entropy import binary as eb
 
@@ -18,7 +19,10 @@ FILE = "texture_tables.npz"
 
 
 class Models(NamedTuple):
-    """All adaptive state of a unit. `levels` is (bit models, mixer weights, two scratch arrays)."""
+    """All adaptive state of a unit.
+
+    `levels` is (bit models uint32, mixer weights int32, the models' stretched predictions int16, scratch).
+    """
 
     levels: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
     motion: np.ndarray
@@ -36,19 +40,30 @@ class Models(NamedTuple):
             mine[...] = theirs
 
 
+@njit(cache=True)
+def _stretched(bits):
+    """Stretched prediction of every bit model: int16, kept up to date by `residual.mixed_bit`."""
+    out = np.zeros(bits.size, np.int16)
+    for i in range(bits.size):
+        out[i] = eb.stretch(eb.bit_p(bits, i))
+    return out
+
+
+def _models(bits: np.ndarray, weights: np.ndarray, motion: np.ndarray, blocks: np.ndarray) -> Models:
+    return Models((bits, weights, _stretched(bits), np.zeros(INPUTS, np.int64)), motion, blocks)
+
+
 def blank() -> Models:
     """Models that know nothing: where training starts."""
-    scratch = np.zeros(INPUTS, np.int64), np.zeros(INPUTS, np.int64)
-    levels = (eb.new_bits(INPUTS * TABLE), eb.new_mixer(SETS, INPUTS, 0.3), *scratch)
-    return Models(levels, eb.new_bits(MOTION), eb.new_bits(BLOCKS))
+    weights = eb.new_mixer(SETS, INPUTS, 0.3)
+    return _models(eb.new_bits(INPUTS * TABLE), weights, eb.new_bits(MOTION), eb.new_bits(BLOCKS))
 
 
 @functools.cache
 def _trained() -> Models:
     data = (importlib.resources.files("semjax.assets") / FILE).read_bytes()
     with np.load(io.BytesIO(data)) as arrays:
-        scratch = np.zeros(INPUTS, np.int64), np.zeros(INPUTS, np.int64)
-        return Models((arrays["bits"], arrays["weights"], *scratch), arrays["motion"], arrays["blocks"])
+        return _models(arrays["bits"], arrays["weights"], arrays["motion"], arrays["blocks"])
 
 
 def trained() -> Models:

@@ -1,6 +1,8 @@
 """One unit: a run of frames as a payload that decodes alone (normative text: docs/texture.md)."""
 
+import copy
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from semjax.entropy import binary as eb
 from semjax.errors import StreamError
 from semjax.texture import pixels, tables
 from semjax.texture.config import MAX_HEIGHT
-from semjax.texture.frames import Effort, FrameCoder, plan_unit
+from semjax.texture.frames import Effort, FrameCoder, Plan, plan_unit
 
 VERSION = 1
 STEPS = 256
@@ -79,9 +81,69 @@ def read_head(payload: bytes) -> tuple[Head, int]:
     return head, pos + 1
 
 
+class Ahead(NamedTuple):
+    """A unit coded with look-ahead: `planes` as they will be decoded, `fields` and `bits` of its frames.
+
+    fields: motion field by frame; bits: cost of every frame in coding order.
+    """
+
+    payload: bytes
+    head: Head
+    planes: list[np.ndarray]
+    fields: dict[int, np.ndarray]
+    bits: list[float]
+
+
+class _Run:
+    """A unit being coded with look-ahead: everything that changes from frame to frame."""
+
+    def __init__(self, planes: list[np.ndarray], head: Head, models: tables.Models):
+        self.head, self.plans = head, plan_unit(len(planes[0]), head.group, True)
+        self._truth = planes
+        self._coder, self._buf = eb.new_encoder(1 << 14)
+        self._frames = FrameCoder(head.height, head.width, self.plans, models)
+        self._index = head.index
+        self._out = [np.empty_like(p) for p in planes]
+        self._fields: dict[int, np.ndarray] = {}
+        self._bits: list[float] = []
+
+    def fork(self) -> "_Run":
+        """A copy that goes on independently."""
+        other = copy.copy(self)
+        other._coder, other._buf, other._frames = self._coder.copy(), self._buf.copy(), self._frames.fork()
+        other._out, other._fields = [p.copy() for p in self._out], dict(self._fields)
+        other._bits = list(self._bits)
+        return other
+
+    def frame(self, plan: Plan, index: int, effort: Effort, guess: np.ndarray | None) -> float:
+        """Code the next frame with step `index` (the unit's for the first); returns its bits."""
+        before = eb.written_bits(self._coder)
+        truth = tuple(np.ascontiguousarray(p[plan.frame]) for p in self._truth)
+        if self._bits:
+            self._index = code_index(self._coder, self._buf, self._frames.models, index, self._index, True)
+        step = self.head.step(self._index, plan.depth)
+        coded, self._buf = self._frames.code(self._coder, self._buf, plan, step, truth, effort, guess)
+        self._frames.keep(plan, coded)
+        self._fields[plan.frame] = coded.field
+        for o, r in zip(self._out, coded.planes):
+            o[plan.frame] = r
+        self._bits.append(eb.written_bits(self._coder) - before)
+        return self._bits[-1]
+
+    def result(self) -> Ahead:
+        """What was coded."""
+        payload = write_head(self.head) + eb.finish(self._coder, self._buf)
+        return Ahead(payload, self.head, self._out, self._fields, self._bits)
+
+
 def encode_ahead(
-    planes: list[np.ndarray], head: Head, effort: Effort, models: tables.Models | None = None, guess=None
-):
+    planes: list[np.ndarray],
+    head: Head,
+    effort: Effort,
+    models: tables.Models | None = None,
+    guess=None,
+    landing=None,
+) -> Ahead:
     """Code a unit with look-ahead.
 
     Args:
@@ -89,30 +151,37 @@ def encode_ahead(
         head: settings. effort: what bits are worth.
         models: start from these and teach them (training); by default the shipped ones.
         guess: the motion fields that an earlier call returned for these frames.
-
-    Returns:
-        (payload, planes as they will be decoded, motion field of every frame).
+        landing: `rate.Landing`, which steers steps and effort from frame to frame; the last frames of a clip are
+            coded again where that brings its bytes nearer to the budget.
     """
-    plans = plan_unit(len(planes[0]), head.group, True)
-    coder, buf = eb.new_encoder(1 << 14)
-    frames = FrameCoder(head.height, head.width, plans, models or tables.trained())
-    out = [np.empty_like(p) for p in planes]
-    fields = {}
-    for plan in plans:
-        truth = tuple(np.ascontiguousarray(p[plan.frame]) for p in planes)
-        coded, buf = frames.code(
-            coder, buf, plan, head.step(head.index, plan.depth), truth, effort, guess and guess[plan.frame]
-        )
-        frames.keep(plan, coded)
-        fields[plan.frame] = coded.field
-        for o, r in zip(out, coded.planes):
-            o[plan.frame] = r
-    return write_head(head) + eb.finish(coder, buf), out, fields
+    run = _Run(planes, head, models or tables.trained())
+    saved = None
+    first, best = 0, None
+    while True:
+        for k in range(first, len(run.plans)):
+            if landing and saved is None and landing.is_last_stretch(len(run.plans) - k):
+                saved = k, run.fork(), landing.fork()
+            plan = run.plans[k]
+            offset, factor = landing.steer() if landing else (0, 1.0)
+            index = min(max(head.index + offset, 0), STEPS - 1)
+            bits = run.frame(plan, index, effort.scaled(factor), guess and guess[plan.frame])
+            if landing:
+                landing.take(bits)
+        coded = run.result()
+        if not landing:
+            return coded
+        miss = landing.judge(len(coded.payload))
+        if best is None or landing.prefers(len(coded.payload), len(best.payload)):
+            best = coded
+        if not saved or not miss:
+            landing.spend(len(best.payload))
+            return best
+        first, run, landing = saved[0], saved[1].fork(), saved[2].retry(landing, miss)
 
 
-def code_index(coder, buf, models: tables.Models, index: int, before: int) -> int:
-    """Code the step index of a low-latency frame, relative to the frame before; clamped to 0..255."""
-    change = eb.code_signed(coder, buf, index - before, models.blocks, 400, 0, 60)
+def code_index(coder, buf, models: tables.Models, index: int, before: int, lookahead: bool) -> int:
+    """Code the step index of a frame relative to the one coded before; clamped to 0..255."""
+    change = eb.code_signed(coder, buf, index - before, models.blocks, 452 if lookahead else 400, 0, 60)
     return min(max(before + int(change), 0), STEPS - 1)
 
 
@@ -137,8 +206,8 @@ def decode_unit(payload: bytes, frames: int) -> tuple[np.ndarray, int]:
                 break
             coder, buf = eb.new_decoder(payload[pos : pos + size])
             pos += size
-            if k:
-                index = code_index(coder, buf, state.models, 0, index)
+        if k:
+            index = code_index(coder, buf, state.models, 0, index, head.lookahead)
         coded, _ = state.code(coder, buf, plan, head.step(index, plan.depth))
         state.keep(plan, coded)
         kept[plan.frame] = pixels.to_rgb([p[None] for p in coded.planes])[0]

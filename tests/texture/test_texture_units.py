@@ -1,4 +1,7 @@
-"""Units: coding order, low latency, what is inside a payload, and payloads of the past."""
+"""Units: coding order, low latency, what is inside a payload, and payloads of the past.
+
+`python tests/texture/test_texture_units.py` rewrites the golden payloads: only for a new version.
+"""
 
 import hashlib
 import json
@@ -14,7 +17,10 @@ from semjax import texture
 from semjax._varint import read_varint
 from semjax.errors import RateError, StreamError
 from semjax.texture import TextureConfig, tables, unit
+from semjax.texture.deblock import deblock
 from semjax.texture.frames import plan_unit
+from semjax.texture.pixels import to_rgb
+from semjax.texture.rate import AheadEncoder, Landing
 
 DATA = Path(__file__).parent.parent / "data" / "texture"
 
@@ -115,6 +121,36 @@ def test_shipped_tables_are_integers_that_the_kernels_can_use():
     assert tables.trained().motion.any(), "callers get their own copy"
 
 
+@pytest.mark.parametrize("rate", [4.0, 25.0])
+def test_the_encoder_knows_what_the_decoder_will_show(rate):
+    """Also where steps change within a unit and its tail was coded more than once."""
+    tiny = moving(40, 36, 64, 6)
+    encoder = AheadEncoder(tiny, 1, 25)
+    plain = encoder.code(170.0)
+    size = sum(len(u.payload) for u in plain)
+    bits = [b for u in plain for b in u.bits]
+    landing = Landing(bits, encoder.depths, rate * 40, size - sum(bits) / 8, 0.99 * rate * 40, rate * 40)
+    steered = encoder.code(170.0, landing)
+    assert size != sum(len(u.payload) for u in steered)
+    for u, frames in zip(steered, (25, 15)):
+        out, arrived = unit.decode_unit(u.payload, frames)
+        assert arrived == frames and (out == to_rgb(u.planes)).all()
+
+
+def test_edges_are_smoothed_where_the_quantiser_may_have_made_them():
+    cuts = np.array([0, 8, 16])
+    flat = tuple(np.zeros(s, np.int32) for s in ((16, 16), (8, 8), (8, 8)))
+    steps = tuple(np.where(np.arange(len(p)) < len(p) // 2, 0, 80).astype(np.int32) + p for p in flat)
+    split, modes = np.zeros((2, 2), np.int64), np.zeros((4, 4), np.int64)
+    quiet = deblock(steps, flat, cuts, cuts, split, modes, 400)
+    assert all((a == b).all() for a, b in zip(quiet, steps)), "nothing was coded, nothing is smoothed"
+    levels = tuple(p + 1 for p in flat)
+    smooth = deblock(steps, levels, cuts, cuts, split, modes, 400)
+    assert list(smooth[0][3, 6:10]) == [0, 20, 60, 80] and list(smooth[1][3, 2:6]) == [0, 20, 60, 80]
+    kept = deblock(steps, levels, cuts, cuts, split, modes, 100)
+    assert all((a == b).all() for a, b in zip(kept, steps)), "a large step is the picture's own"
+
+
 @pytest.mark.parametrize("name", ["ahead", "low", "third"])
 def test_golden_payloads_decode_for_ever(name):
     want = json.loads((DATA / "golden.json").read_text())[name]
@@ -123,3 +159,27 @@ def test_golden_payloads_decode_for_ever(name):
     out = texture.decode(data)
     assert list(out.shape) == want["shape"]
     assert hashlib.sha256(out.tobytes()).hexdigest() == want["frames"]
+
+
+def _write_goldens():
+    jobs = {
+        "ahead": (moving(24, 36, 64, 1), TextureConfig(bytes_per_frame=20)),
+        "low": (moving(10, 27, 40, 2), TextureConfig(step=35, lookahead=False)),
+        "third": (moving(11, 33, 17, 3), TextureConfig(step=25, frame_divisor=3)),
+    }
+    facts = {}
+    for name, (tiny, cfg) in jobs.items():
+        data = texture.encode(tiny, cfg)
+        (DATA / f"{name}.bin").write_bytes(data)
+        out = texture.decode(data)
+        digest = hashlib.sha256(out.tobytes()).hexdigest()
+        facts[name] = {
+            "payload": hashlib.sha256(data).hexdigest(),
+            "shape": list(out.shape),
+            "frames": digest,
+        }
+    (DATA / "golden.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    _write_goldens()
