@@ -14,6 +14,7 @@ from semjax.channel.fading import Received, radio
 from semjax.channel.framing import HEADER_BITS, cut_frames, read_header, write_header
 from semjax.channel.mixed import ldpc_decode_mixed
 from semjax.channel.modulation import bits_per_symbol, demodulate, interleaver, modulate
+from semjax.channel.scrambling import gold_sequence
 from semjax.channel.segmentation import TransportCode, assemble, split, transport_encode
 from semjax.errors import StreamError
 
@@ -23,7 +24,7 @@ _LEAST_SHAPE = 1024  # arrays are padded to powers of two from here on: few shap
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Block:
-    """A transport block on the air: the bits `coded` of `code`, sent with `modulation`."""
+    """A transport block on the air: the bits `coded` of `code`, scrambled, sent with `modulation`."""
 
     code: TransportCode
     modulation: str
@@ -33,7 +34,7 @@ class Block:
     def of(cls, bits: np.ndarray, mcs: Mcs) -> "Block":
         """The bits uint8 [A] coded at the rate of `mcs`, their check included in the rate."""
         code = block_code(bits.size, mcs)
-        return cls(code, mcs.modulation, transport_encode(bits, code))
+        return cls(code, mcs.modulation, transport_encode(bits, code) ^ gold_sequence(code.coded))
 
     @property
     def symbols(self) -> int:
@@ -134,7 +135,7 @@ def _layout(headers, bodies, cfg):
 
 
 def _over_the_air(key, queue, order, cfg):
-    """Soft values of each block, by its id."""
+    """Soft values of each block, descrambled, by its id."""
     sizes = np.array([block.symbols for block in queue], int)
     ends = np.cumsum(sizes)
     symbols = np.zeros(int(sizes.sum()) + 1, np.complex64)
@@ -160,7 +161,11 @@ def _over_the_air(key, queue, order, cfg):
         args = (_pad(arrived.symbols[place]), noise, modulation)
         llr = np.asarray(demodulate(*args, gain=_pad(arrived.gain[place]), rule=cfg.rule))
         cuts = np.cumsum([queue[i].code.coded for i in members])
-        soft |= {id(queue[i]): llr[end - queue[i].code.coded : end] for i, end in zip(members, cuts)}
+        for i, end in zip(members, cuts):
+            count = queue[i].code.coded
+            soft[id(queue[i])] = llr[end - count : end] * (1.0 - 2.0 * gold_sequence(count)).astype(
+                np.float32
+            )
     return soft
 
 

@@ -51,7 +51,7 @@ class LinkConfig:
     k_factor_db: float = 6.0
     design_snr_db: float | None = None
     target_error: float = 1e-3
-    protection: tuple[float, ...] = (4.0, 2.0, 0.0, 0.0)
+    protection: tuple[float, ...] = (4.0, 3.0, 2.0, 0.0)
     mcs: str | Mcs | tuple[Mcs, ...] | None = None
     retransmissions: int = 0
     grid: int = 32

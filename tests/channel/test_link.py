@@ -29,6 +29,7 @@ from semjax.channel import (
 )
 from semjax.channel.air import Block, decode_blocks
 from semjax.channel.framing import HEADER_BITS, cut_frames, read_header, write_header
+from semjax.channel.scrambling import gold_sequence
 from semjax.errors import InputError, StreamError
 
 KEY = jax.random.key(11)
@@ -157,10 +158,29 @@ def test_blocks_of_several_code_blocks_go_through_one_decoder():
     bits = RNG.integers(0, 2, 9001).astype(np.uint8)
     block = Block.of(bits, Mcs("16qam", 3, 4))
     assert block.code.blocks == 2 and block.symbols * 4 == block.code.coded
-    llr = (4.0 * (1.0 - 2.0 * block.coded)).astype(np.float32)
+    llr = (4.0 * (1.0 - 2.0 * (block.coded ^ gold_sequence(block.code.coded)))).astype(np.float32)
     broken = llr * RNG.choice([-1, 1], llr.size)
     good, bad = decode_blocks([llr, broken.astype(np.float32)], [block.code] * 2, DecoderConfig(iterations=2))
     assert good[1] and np.array_equal(good[0], bits) and not bad[1]
+
+
+def test_scrambling_follows_the_standard():
+    """The definition of TS 38.211, section 5.2.1, one bit at a time."""
+    for start in (1, 0x12345678):
+        x1 = [1] + [0] * 30
+        x2 = [start >> i & 1 for i in range(31)]
+        for n in range(1600 + 5000):
+            x1.append(x1[n + 3] ^ x1[n])
+            x2.append(x2[n + 3] ^ x2[n + 2] ^ x2[n + 1] ^ x2[n])
+        expected = [x1[n + 1600] ^ x2[n + 1600] for n in range(5000)]
+        assert gold_sequence(5000, start).tolist() == expected
+        assert gold_sequence(17, start).tolist() == expected[:17]
+
+
+def test_rows_of_zeros_fare_no_worse_than_anything_else():
+    cfg = LinkConfig(snr_db=12.1, mcs=Mcs("16qam", 5, 6), decoder=QUICK)
+    got, _ = transmit_packets(KEY, [bytes(514)] * 20, [3] * 20, cfg)
+    assert got.count(None) <= 1
 
 
 def test_published_table_is_the_published_table():
@@ -286,6 +306,8 @@ def test_a_thousand_seeds_of_every_link(cfg):
         (lambda: transmit_packets(KEY, [bytes(70_000)], [0], LinkConfig()), "at most 65535"),
         (lambda: transmit_packets(1, [b"a"], [0], LinkConfig()), "typed JAX key"),
         (lambda: LinkLedger("awgn").cbr(0, 4, 4), "frames"),
+        (lambda: gold_sequence(-1), "number of bits"),
+        (lambda: gold_sequence(5, 1 << 31), "start"),
         (lambda: LinkRate(0), "above 0"),
         (lambda: LinkRate(10, delay=-1), "delay"),
         (lambda: deliver(np.ones(2), np.ones(3), LinkRate(10)), "one length"),
