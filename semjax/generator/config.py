@@ -8,6 +8,8 @@ from semjax.errors import InputError
 from semjax.models.autoencoder_kl import KlConfig
 from semjax.models.autoencoder_tiny import TinyConfig
 from semjax.models.clip import ClipTextConfig
+from semjax.models.controlnet import ControlNetConfig
+from semjax.models.motion import MotionConfig
 from semjax.models.unet import UNetConfig
 
 _FLOW = Schedule("flow", "sample")
@@ -27,6 +29,8 @@ class ModelConfig:
     control: width of Semantic Control's features at the first level. classes: width of a region's class embedding.
     reach: pixels up to which the distance to the nearest contour is told.
     temporal: width of the Temporal Adapter's attention. heads: of it. relative: largest age it can tell apart.
+    controlnet: config of a ControlNet that is shown the label map in colours beside Semantic Control, or None.
+    motion: config of AnimateDiff motion modules that may stand in for the bidirectional teacher, or None.
     dtype: what the backbone computes in.
     """
 
@@ -46,6 +50,8 @@ class ModelConfig:
     temporal: int = 32
     heads: int = 4
     relative: int = 32
+    controlnet: ControlNetConfig | None = None
+    motion: MotionConfig | None = None
     dtype: str = "float32"
 
     def __post_init__(self):

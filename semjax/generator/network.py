@@ -4,15 +4,17 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from semjax.generator import pictures, text
 from semjax.generator.conditions import FrameConditions
 from semjax.generator.config import GeneratorConfig, ModelConfig, places
-from semjax.generator.control import control_features, inject
+from semjax.generator.control import control_features, inject, palette
 from semjax.generator.layers import Params
 from semjax.generator.restoration import restoration_queries, restore
 from semjax.generator.temporal import Cache, keys_values, look
+from semjax.models.controlnet import ControlNet
+from semjax.models.motion import MotionModules
 from semjax.models.unet import UNet2DCondition
 
 
@@ -23,6 +25,7 @@ class Scene:
 
     degraded: latents [B, h, w, C] of the degraded picture. text, mask: states [B, L, D] and which count [B, L].
     control: features by level. queries: the Restoration Adapter's, by place. Either is empty when switched off.
+    shown: the label map in colours, for models with a ControlNet; else empty.
     """
 
     degraded: Float[Array, "B h w C"]
@@ -30,6 +33,7 @@ class Scene:
     mask: Float[Array, "B L"]
     control: tuple[Array, ...]
     queries: dict[str, Array]
+    shown: Float[Array, "B H W 3"] | tuple[()] = ()
 
 
 class _Hooks:
@@ -48,13 +52,23 @@ class _Hooks:
             x = inject(self.params["control"], place, x, self.control[self.levels[place]])
         return x if self.time is None else self.time(place, x, self)
 
-    def attend(self, place: str, hidden, key, value) -> Float[Array, "B N C"]:
+    def attend(self, place: str, hidden, key, value) -> Float[Array, "B N C"] | None:
         """The Restoration Adapter; without queries the features are kept to make some of."""
         if not self.queries:
             self.hidden[place] = hidden
-        if not self.queries or place not in self.queries:
-            return jnp.zeros_like(hidden)
+            return None
         return restore(self.params["restoration"], place, self.queries[place], key, value)
+
+
+class MotionTime:
+    """AnimateDiff's motion modules among the frames of a clip, given as [B * T, ...]."""
+
+    def __init__(self, params: Params, model: ModelConfig, frames: int):
+        self.params, self.modules = params, MotionModules(model.motion, frames, dtype=jnp.dtype(model.dtype))
+
+    def __call__(self, place: str, x: Array, hooks: _Hooks) -> Array:
+        """The pictures after the module at `place`."""
+        return self.modules.apply({"params": self.params}, place, x, method="layer")
 
 
 class StepTime:
@@ -66,7 +80,7 @@ class StepTime:
         here = jnp.zeros_like(cache.count)[:, None]
         self.apart = jnp.concatenate([apart, here], 1)[:, None]
         known = (cache.frames >= 0) & (apart > -cache.frames.shape[1])
-        self.known = jnp.concatenate([known | (apart == 0), here == 0], 1)[:, None]
+        self.known = jnp.concatenate([known, here == 0], 1)[:, None]
 
     def __call__(self, place: str, x: Array, hooks: _Hooks) -> Array:
         """x with what was seen of the cached frames added."""
@@ -104,7 +118,12 @@ def backbone_output(
     model = cfg.model
     dtype = jnp.dtype(model.dtype)
     net = UNet2DCondition(model.unet, hooks=hooks, dtype=dtype)
-    out = net.apply({"params": params["unet"]}, x, time, scene.text, text_mask=scene.mask)
+    more = {}
+    if model.controlnet is not None and cfg.control:
+        side = ControlNet(model.controlnet, dtype=dtype)
+        found = side.apply({"params": params["controlnet"]}, x, time, scene.text, scene.shown)
+        more = {"down_residuals": found[0], "mid_residual": found[1]}
+    out = net.apply({"params": params["unet"]}, x, time, scene.text, text_mask=scene.mask, **more)
     out = out.astype(jnp.float32)
     return scene.degraded + model.residual * out if model.anchored else out
 
@@ -119,7 +138,12 @@ def prepare(params: Params, given: FrameConditions, cfg: GeneratorConfig) -> Sce
     features = ()
     if cfg.control:
         features = tuple(control_features(params["control"], model, given.labels, given.has_labels, degraded))
-    scene = Scene(degraded, states, mask, features, {})
+    shown = ()
+    if model.controlnet is not None:
+        shown = palette(given.labels) * given.has_labels[:, None, None, None]
+        fill = ((0, 0), *((0, -side % model.factor) for side in shown.shape[1:3]), (0, 0))
+        shown = jnp.pad(shown, fill)
+    scene = Scene(degraded, states, mask, features, {}, shown)
     if not cfg.restoration or not params["restoration"]:
         return scene
     hooks = _Hooks(params, cfg, features)
@@ -145,10 +169,9 @@ def denoise_clip(
     scene: Scene,
     x: Float[Array, "BT h w C"],
     time: Float[Array, " BT"],
-    frames: int,
-    seen: Int[Array, "T T"] | None,
+    look: ClipTime | MotionTime | None = None,
 ) -> Float[Array, "BT h w C"]:
-    """One evaluation for all frames of clips at once, as in training; `seen` None: no look at other frames."""
-    clip = ClipTime(params["temporal"], cfg.model, frames, seen) if seen is not None else None
-    hooks = _Hooks(params, cfg, scene.control, scene.queries, clip)
-    return backbone_output(params, cfg, x, time, scene, hooks)
+    """One evaluation for all frames of clips at once, as in training; without `look` each for itself."""
+    return backbone_output(
+        params, cfg, x, time, scene, _Hooks(params, cfg, scene.control, scene.queries, look)
+    )

@@ -14,18 +14,31 @@ from semjax.generator.pictures import picture_shapes
 from semjax.generator.restoration import restoration_shapes
 from semjax.generator.temporal import temporal_shapes
 from semjax.generator.text import text_shapes
+from semjax.models.controlnet import ControlNet
+from semjax.models.motion import MotionModules
 from semjax.models.unet import UNet2DCondition
 
-PARTS = ("unet", "control", "restoration", "temporal", "text", "picture")
+PARTS = ("unet", "control", "restoration", "temporal", "text", "picture", "controlnet", "motion")
 # What begins as doing nothing: the last layer of every adapter.
-_ZERO = re.compile(r"(restoration|temporal)/.*/out/|temporal/.*/bias$|control/inject/|text/out/")
+_ZERO = re.compile(
+    r"(restoration|temporal)/.*/out/|temporal/.*/bias$|control/inject/|text/out/"
+    r"|controlnet/controlnet_(down_blocks|mid_block)|motion/.*/proj_out/"
+)
 _TABLES = re.compile(r"control/classes|text/(words|places)$")
 
 
 def param_shapes(model: ModelConfig) -> dict[str, Any]:
     """The parameter tree as `jax.ShapeDtypeStruct`s, one subtree for each of PARTS."""
     latents, states = jnp.zeros((1, 8, 8, model.unet.in_channels)), jnp.zeros((1, 1, model.text_width))
-    unet = jax.eval_shape(UNet2DCondition(model.unet).init, jax.random.key(0), latents, 0, states)["params"]
+    key = jax.random.key(0)
+    unet = jax.eval_shape(UNet2DCondition(model.unet).init, key, latents, 0, states)["params"]
+    controlnet, motion = {}, {}
+    if model.controlnet is not None:
+        shown = jnp.zeros((1, 8 * model.factor, 8 * model.factor, 3))
+        init = ControlNet(model.controlnet).init
+        controlnet = jax.eval_shape(init, key, latents, 0, states, shown)["params"]
+    if model.motion is not None:
+        motion = jax.eval_shape(MotionModules(model.motion).init, key)["params"]
     found = {
         "unet": unet,
         "control": control_shapes(model),
@@ -33,6 +46,8 @@ def param_shapes(model: ModelConfig) -> dict[str, Any]:
         "temporal": temporal_shapes(model),
         "text": text_shapes(model),
         "picture": picture_shapes(model),
+        "controlnet": controlnet,
+        "motion": motion,
     }
     return jax.tree.map(
         lambda s: jax.ShapeDtypeStruct(s if isinstance(s, tuple) else s.shape, jnp.float32),

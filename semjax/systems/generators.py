@@ -1,17 +1,20 @@
 """What paints at the receiver, by name.
 
 A generator has `name` and `step(conditions, state, key) -> (frames uint8 [n, H, W, 3], state)`; the state of a
-clip's first call is None. `none` paints without a network.
+clip's first call is None. `none` paints without a network, `tiny` and folders of weights with diffusion.
 """
 
 import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import jax
 import numpy as np
 
-from semjax import painting
-from semjax.errors import NotAvailableError
+from semjax import assets, painting
+from semjax.errors import InputError, NotAvailableError
 from semjax.types import Conditions, FrameStatus
 
 
@@ -45,14 +48,108 @@ class Painter:
         )
 
 
-def load_generator(name: str = "none") -> Generator:
-    """The generator of that name: `none` (no network).
+@dataclasses.dataclass(frozen=True)
+class Diffusion:
+    """The causal diffusion generator (semjax.generator) over what `none` paints.
 
-    Raises NotAvailableError for `tiny` and for folders of weights, which this version does not have.
+    cfg: a semjax.generator.GeneratorConfig. params: its model's. tokenizer: of models with a CLIP text encoder.
+    """
+
+    name: str
+    cfg: Any
+    params: Any = dataclasses.field(repr=False)
+    painter: Painter = Painter()
+    tokenizer: Callable | None = None
+
+    def step(self, conditions: Conditions, state: Any, key: jax.Array) -> tuple[np.ndarray, Any]:
+        """The next frames; see `Generator.step`. Each frame's key is folded with its place in this call."""
+        from semjax.generator import init_cache
+
+        count, height, width = conditions.labels.shape
+        painted, cache, cuts = state or (None, init_cache(self.cfg, height, width), None)
+        frames, painted = self.painter.step(conditions, painted, key)
+        given, cuts = _told(conditions, frames, cuts, self.cfg.model, self.tokenizer)
+        out, advance = np.empty_like(frames), _frame_step(self.cfg)
+        for i in range(count):
+            one = jax.tree.map(lambda x, i=i: x[i], given)
+            picture, cache = advance(self.params, cache, one, jax.random.fold_in(key, i))
+            out[i] = np.rint((np.asarray(picture[0]) + 1) * 127.5)
+        return out, (painted, cache, cuts)
+
+
+@functools.cache
+def _frame_step(cfg) -> Callable:
+    """The generator's step function, compiled once for a configuration and size; its cache is reused in place."""
+    from semjax.generator import generate_frame
+
+    return jax.jit(functools.partial(generate_frame, cfg=cfg), donate_argnums=1)
+
+
+def _told(conditions: Conditions, painted: np.ndarray, cuts, model, tokenizer):
+    """A few frames' conditions as the network takes them, [n, 1, ...], and the state of the search for cuts."""
+    from semjax import generator
+    from semjax.semantics import CutConfig, CutState, cut_step
+
+    count = len(conditions.labels)
+    cuts, at_cut = cuts or CutState(), np.zeros((count, 1), np.float32)
+    for i, frame in enumerate(painted):
+        at_cut[i], cuts = cut_step(frame, cuts, CutConfig())
+    tiny = np.zeros((count, 1, 1, 3), np.uint8) if conditions.tiny is None else conditions.tiny
+    pictures, has_picture = np.zeros_like(painted), np.zeros((count, 1), np.float32)
+    for keyframe in conditions.keyframes:
+        place = keyframe.frame - conditions.first
+        pictures[place], has_picture[place] = keyframe.image, 1
+    words = [""] * count
+    # The caption of the shortest stretch says most about a frame.
+    for caption in sorted(conditions.captions, key=lambda c: c.first - c.last):
+        for i in range(
+            max(0, caption.first - conditions.first), min(count, caption.last - conditions.first + 1)
+        ):
+            words[i] = caption.text
+
+    def signed(x):
+        return x[:, None].astype(np.float32) / 127.5 - 1
+
+    def here(status):
+        return (status[:, None] != FrameStatus.MISSING).astype(np.float32)
+
+    given = generator.FrameConditions(
+        labels=conditions.labels[:, None].astype(np.int32),
+        has_labels=here(conditions.contour_status),
+        degraded=signed(painted),
+        has_degraded=np.ones((count, 1), np.float32),
+        tiny=signed(tiny),
+        has_tiny=here(conditions.texture_status) * (conditions.tiny is not None),
+        keyframe=signed(pictures),
+        has_keyframe=has_picture,
+        text=generator.tokens(model, words, tokenizer)[:, None],
+        cut=at_cut,
+    )
+    return given, cuts
+
+
+def load_generator(name: str | Path = "none", **options: Any) -> Generator:
+    """The generator of that name: `none` (no network), `tiny` (the bundled weights), or a folder of weights.
+
+    options: fields of semjax.generator.GeneratorConfig, such as steps=4 or window=8, for generators that have them.
+    The name that a diffusion generator reports ends in the first digits of the hash of its weights. Raises
+    NotAvailableError when this installation has no bundled weights and InputError for weights that cannot be read.
     """
     if name == "none":
         return Painter()
-    raise NotAvailableError(
-        f"the generator {name!r} is not available in this version, which paints without a network; "
-        "use --generator none"
-    )
+    if name == "tiny":
+        path = Path(assets.__file__).parent / "generator"
+        if not path.is_dir():
+            raise NotAvailableError(
+                "this version has no bundled weights for the generator 'tiny'; use --generator none, "
+                "or give a folder of weights"
+            )
+    else:
+        path = Path(name)
+        if not path.exists():
+            raise InputError(f"there is no generator {str(name)!r}: use none, tiny or a folder of weights")
+    from semjax import generator
+
+    model, params = generator.load(path)
+    label = f"{model.name}@{generator.fingerprint(params)}"
+    return Diffusion(label, generator.GeneratorConfig(model, **options), params)

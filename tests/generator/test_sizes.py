@@ -75,3 +75,45 @@ def test_words_are_told_apart_and_captions_may_be_long_or_empty():
     np.testing.assert_array_equal(a, b)
     assert not none.any() and (long > 0).all()
     assert len(set(a[:3].tolist())) == 3
+
+
+@pytest.mark.slow
+def test_converted_parts_can_stand_in():
+    """A ControlNet beside Semantic Control, AnimateDiff as the teacher: shapes, and no effect at first."""
+    import dataclasses
+
+    from semjax.generator.network import MotionTime, denoise_clip, prepare
+    from semjax.models.autoencoder_tiny import TinyConfig
+    from semjax.models.controlnet import ControlNetConfig
+    from semjax.models.motion import MotionConfig
+
+    base = generator.preset("minuscule")
+    unet = dataclasses.replace(base.unet, in_channels=4, out_channels=4)
+    small = TinyConfig(encoder_block_out_channels=(4,) * 4, decoder_block_out_channels=(4,) * 4)
+    model = dataclasses.replace(
+        base,
+        unet=unet,
+        factor=8,
+        anchored=False,
+        schedule=generator.preset("sd15").schedule,
+        autoencoder=small,
+        controlnet=ControlNetConfig(unet, conditioning_embedding_out_channels=(4, 4, 4, 4)),
+        motion=MotionConfig(
+            unet.block_out_channels, 1, motion_norm_num_groups=4, motion_num_attention_heads=2
+        ),
+    )
+    params = generator.init_params(jax.random.key(0), model)
+    cfg = generator.GeneratorConfig(model)
+    given = generator.nothing(2, (32, 24), (4, 4), model.text_tokens)
+    given = dataclasses.replace(given, labels=given.labels.at[:, 4:].set(3), has_labels=jnp.ones(2))
+    scene = prepare(params, given, cfg)
+    x = jax.random.normal(jax.random.key(1), scene.degraded.shape)
+    assert x.shape == (2, 4, 3, 4)
+    time = jnp.array([500.0, 500.0])
+    alone = denoise_clip(params, cfg, scene, x, time)
+    together = denoise_clip(params, cfg, scene, x, time, MotionTime(params["motion"], model, 2))
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    moved = jax.tree.map(lambda p: p + 0.1, {k: params[k] for k in ("motion", "controlnet")})
+    shown = denoise_clip({**params, "controlnet": moved["controlnet"]}, cfg, scene, x, time)
+    looked = denoise_clip(params, cfg, scene, x, time, MotionTime(moved["motion"], model, 2))
+    assert float(jnp.abs(shown - alone).max()) > 1e-4 and float(jnp.abs(looked - alone).max()) > 1e-4

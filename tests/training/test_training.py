@@ -1,0 +1,173 @@
+"""Training at a minuscule size: examples through the real coders, stages, and a run that is killed."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from semjax import generator
+from semjax.errors import InputError
+from semjax.training import examples as ex
+from semjax.training.data import DataConfig, Examples
+from semjax.training.loop import LoopConfig, run_stage
+from semjax.training.losses import matching_loss, picture_loss
+from semjax.training.recipes import RECIPES, recipe
+from semjax.training.stages import StageConfig
+from semjax.training.state import OptimConfig, load_parts, save_parts
+
+MODEL = generator.preset("minuscule")
+# Compiling takes longer than training here.
+QUICK = LoopConfig(save_every=2, log_every=1, compiler=(("xla_backend_optimization_level", 0),))
+OPTIM = OptimConfig(steps=4, warmup=1, rate=1e-3)
+SMALL = ex.ExampleConfig(side=32, frames=4, widths=(16,), codings=1, found=0.0, keyframes=1.0)
+
+
+def moving_disc(count, side):
+    y, x = np.mgrid[:side, :side]
+    labels = np.stack([((x - 8 - 2 * t) ** 2 + (y - side / 2) ** 2 < 40) for t in range(count)]).astype(
+        np.uint8
+    )
+    ground = np.stack([4 * x, 3 * y, 128 + 0 * x], -1)
+    return np.where(labels[..., None], (200, 60, 40), ground).astype(np.uint8), labels
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Six examples of a disc that moves, coded at random rates."""
+    path = tmp_path_factory.mktemp("examples")
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        ex.write_example(path, f"disc-{i}", ex.degrade(*moving_disc(4, 32), "a red disc", rng, SMALL))
+    return path
+
+
+def test_examples_are_what_a_receiver_gets(folder):
+    example = ex.read_example(sorted(folder.glob("*.npz"))[0])
+    frames, labels = moving_disc(4, 32)
+    np.testing.assert_array_equal(example.frames, frames)
+    assert example.painted.shape == frames.shape and example.tiny.shape[2] == 16
+    assert 0 <= example.keyframe < 4 and example.caption == "a red disc"
+    assert (example.labels == labels).mean() > 0.9
+    error = example.painted.astype(float) - frames
+    assert 0 < np.mean(error**2) < 2000, "coded, and recognisable"
+
+
+def test_batches_depend_on_seed_and_step_alone(folder):
+    cfg = DataConfig(batch=3, frames=2, crop=16)
+    a, b = (Examples(folder, cfg, MODEL, 7) for _ in range(2))
+    ahead = list(a.ahead(2, 5))
+    for step, batch in zip((2, 3, 4), ahead):
+        jax.tree.map(np.testing.assert_array_equal, batch, b.batch(step))
+    assert ahead[0].frames.shape == (3, 2, 16, 16, 3)
+    assert not np.array_equal(ahead[0].frames, ahead[1].frames)
+    with pytest.raises(InputError, match="too few"):
+        Examples(folder, DataConfig(frames=9, crop=16), MODEL, 0).batch(0)
+    with pytest.raises(InputError, match="no examples"):
+        Examples(folder / "none", cfg, MODEL, 0)
+
+
+@pytest.fixture(scope="module")
+def start():
+    return generator.init_params(jax.random.key(0), MODEL)
+
+
+def run(params, folder, out, stage, *, steps=4, loop=QUICK, **data):
+    cfg = StageConfig(stage, MODEL, joint=True, window=2)
+    shape = DataConfig(**{"batch": 2, "crop": 16} | data)
+    return run_stage(params, folder, out, stage=cfg, data=shape, optim=OPTIM, loop=loop)
+
+
+def leaves(tree):
+    return {
+        jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+def test_a_killed_run_goes_on_to_the_same_state(folder, start, tmp_path, monkeypatch):
+    whole = run(start, folder, tmp_path / "whole", "adapters")
+
+    class Killed(BaseException):
+        pass
+
+    # The kill comes in the middle of step 4, after the checkpoint of step 2 and a step that was not saved.
+    batch = Examples.batch
+
+    def dies(self, step):
+        if step == 3:
+            raise Killed
+        return batch(self, step)
+
+    monkeypatch.setattr(Examples, "batch", dies)
+    with pytest.raises(Killed):
+        run(start, folder, tmp_path / "killed", "adapters")
+    monkeypatch.setattr(Examples, "batch", batch)
+    resumed = run(start, folder, tmp_path / "killed", "adapters")
+    for name, value in leaves(whole).items():
+        np.testing.assert_array_equal(leaves(resumed)[name], value, err_msg=name)
+    lines = [json.loads(x) for x in (tmp_path / "whole/log.jsonl").read_text().splitlines()]
+    assert [x["step"] for x in lines] == [1, 2, 3, 4] and all(np.isfinite(x["loss"]) for x in lines)
+    assert lines[0]["clips_per_second"] > 0
+    with pytest.raises(InputError, match="of another run"):
+        other = StageConfig("backbone", MODEL)
+        run_stage(
+            start, folder, tmp_path / "whole", stage=other, data=DataConfig(2, 1, 16), optim=OPTIM, loop=QUICK
+        )
+
+
+def changed(before, after):
+    before, after = leaves(before), leaves(after)
+    return {name.split("'")[1] for name in before if not np.array_equal(before[name], after[name])}
+
+
+@pytest.mark.slow
+def test_every_stage_trains_what_it_says(folder, start, tmp_path):
+    params = run(start, folder, tmp_path / "b", "backbone")
+    assert changed(start, params) == {"unet", "text"}
+    params = run(params, folder, tmp_path / "a", "adapters")
+    taught = run(params, folder, tmp_path / "t", "temporal-teacher", frames=3)
+    assert changed(params, taught) == {"temporal"} and "teacher" in taught
+    jax.tree.map(np.testing.assert_array_equal, taught["teacher"], taught["temporal"])
+    student = run(taught, folder, tmp_path / "d", "distill", frames=3)
+    assert changed(taught, student) == {"temporal"}, "all else stays frozen"
+    jax.tree.map(np.testing.assert_array_equal, taught["teacher"], student["teacher"])
+    lines = [json.loads(x) for x in (tmp_path / "d/log.jsonl").read_text().splitlines()]
+    assert all(np.isfinite([x["loss"], x["critic"], x["matching"], x["pixels"]]).all() for x in lines)
+
+
+@pytest.mark.slow
+def test_training_learns(folder, start, tmp_path):
+    """On six examples the loss falls well below that of the painted pictures, where an anchored model begins."""
+    loop = LoopConfig(save_every=0, log_every=1, compiler=QUICK.compiler)
+    cfg = StageConfig("adapters", MODEL, joint=True)
+    optim = OptimConfig(rate=3e-3, steps=300, warmup=10)
+    run_stage(start, folder, tmp_path, stage=cfg, data=DataConfig(4, 1, 32), optim=optim, loop=loop)
+    losses = [json.loads(x)["loss"] for x in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert np.mean(losses[-30:]) < 0.7 * np.mean(losses[:10])
+
+
+def test_distribution_matching_points_from_the_critic_to_the_teacher():
+    made = jax.random.normal(jax.random.key(0), (2, 3, 4, 4, 1))
+    critic, teacher = made + 0.5, made - 0.25
+    gradient = jax.grad(matching_loss)(made, critic, teacher)
+    assert (np.asarray(gradient) > 0).all(), "descending moves the clip down, to the teacher"
+    np.testing.assert_array_equal(jax.grad(matching_loss)(made, critic, critic), 0 * gradient)
+    same = picture_loss(made[:, 0], made[:, 0])
+    assert float(same) < float(picture_loss(made[:, 0], made[:, 0] + 0.1))
+
+
+def test_parts_come_back(start, tmp_path):
+    save_parts(tmp_path / "p.safetensors", start["control"])
+    jax.tree.map(np.testing.assert_array_equal, load_parts(tmp_path / "p.safetensors"), start["control"])
+
+
+def test_recipes_name_their_stages_and_bad_ones_are_refused():
+    for name in RECIPES:
+        stages = [r.stage.stage for r in recipe(name)]
+        assert stages[-1] == "distill" and "adapters" in stages
+    with pytest.raises(InputError, match="no recipe"):
+        recipe("huge")
+    with pytest.raises(InputError, match="no autoencoder"):
+        StageConfig("vae", MODEL)
+    with pytest.raises(InputError, match="no stage"):
+        StageConfig("all", MODEL)
