@@ -182,19 +182,20 @@ def encode_spans(start, freq, *, precision: int = PRECISION, tries: int = TRIES)
     """
     n, width = start.shape[0], _top(precision) // 8
 
-    def step(x, span):
+    def step(carry, span):
+        x, before = carry
         x, b0, b1, count = _spill(x, span[1], precision)
         written = b0.astype(jnp.uint32) | (b1.astype(jnp.uint32) << 8) | (count.astype(jnp.uint32) << 16)
-        return _advance(x, span[0], span[1], precision), written
+        return (_advance(x, span[0], span[1], precision), before + count), (written, before)
 
-    back = (start[: n - 1][::-1], freq[: n - 1][::-1])
     x, short = _start(start, freq, precision, tries)
-    x, written = lax.scan(step, x, back)
+    (x, after), (written, before) = lax.scan(
+        step, (x, jnp.int32(0)), (start[: n - 1], freq[: n - 1]), reverse=True
+    )
     count = (written >> 16).astype(jnp.int32)
     # Bytes were written first to last; the decoder reads them last to first, after the state.
-    end = jnp.cumsum(count)
-    total = width + (end[-1] if n > 1 else 0)
-    at = total - 1 - (end - count)
+    total = width + after
+    at = total - 1 - before
     size = 2 * n + 4
     data = jnp.zeros(size, jnp.uint8)
     data = data.at[jnp.where(count > 0, at, size)].set(written.astype(jnp.uint8), mode="drop")
