@@ -8,7 +8,8 @@ for sequences. `meta.json` beside the sequences may name labels left out of the 
 For every sequence: bytes a frame of the real stream (decoded and checked) at each target mIoU and lossless, the
 paper profile at several tolerances, and of the peers at every coded size and quality; peers' bytes at a target are
 log-linear between their two nearest settings. One key frame, look-ahead allowed. Writes rows.json, table.md and
-NAME.png. Speeds are frames per second of processor time.
+NAME.png; peers that an earlier rows.json in DIR has are not run again. Speeds are frames per second of processor
+time.
 """
 
 import dataclasses
@@ -38,6 +39,7 @@ PEERS = {
     "svtav1": ("libsvtav1", (20, 32, 42, 52, 60), {"preset": "4"}),
     "libaom": ("libaom-av1", (20, 32, 42, 52, 60), {"cpu-used": "4", "row-mt": "0"}),
 }
+OURS = ("best", "best-fixed", "paper")
 SCALES = (1, 2, 3, 4, 6, 8)
 SMALLEST = 66  # pixels a side below which SVT-AV1 cannot work
 os.environ.setdefault("SVT_LOG", "1")  # errors only
@@ -57,7 +59,10 @@ class Args:
 def sequences(folder: Path):
     """(name, label maps' folder, ignored labels) of every sequence under a folder."""
     here = folder / "labels" if (folder / "labels").is_dir() else folder
-    if any(here.glob("*.png")):
+    first = min(here.glob("*.png"), default=None)
+    if first is not None:
+        if Image.open(first).mode not in ("L", "P"):
+            return []  # pictures, not label maps
         ignore = []
         for meta in (folder / "meta.json", folder.parent / "meta.json"):
             if meta.exists():
@@ -88,11 +93,12 @@ def ours(truth, ignore, targets):
         ("best", contours.ContourConfig(target_miou=t, weights=weights, period=period)) for t in targets
     ]
     settings += [("best", contours.ContourConfig(tolerance=0, period=period))]
-    settings += [("best-fixed", contours.ContourConfig(tolerance=t, period=period)) for t in (1.5, 3.0)]
+    settings += [
+        ("best-fixed", contours.ContourConfig(tolerance=t, period=period)) for t in (1.0, 1.5, 2.5, 4.0)
+    ]
     settings += [
         ("paper", contours.ContourConfig(profile="paper", tolerance=t, period=p))
-        for t in (1, 2, 4)
-        for p in (1, 8)
+        for t, p in ((1, 8), (2, 8), (4, 8), (2, 1))
     ]
     for name, cfg in settings:
         start = time.process_time()
@@ -270,9 +276,13 @@ def main(args: Args):
     """Measure, print and write everything."""
     args.out.mkdir(parents=True, exist_ok=True)
     rows, lines = {}, []
+    done = args.out / "rows.json"
+    before = json.loads(done.read_text()) if done.exists() else {}
     for name, folder, ignore in [s for f in args.folders for s in sequences(f)]:
         truth = read(folder, args.frames)
-        rows[name] = ours(truth, ignore, args.targets) + (peers(truth, ignore) if args.peers else [])
+        known = [r for r in before.get(name, ()) if r["peer"] not in OURS]
+        known = known or (peers(truth, ignore) if args.peers else [])
+        rows[name] = ours(truth, ignore, args.targets) + known
         lines += [f"### {name} ({truth.shape[2]}x{truth.shape[1]}, {len(truth)} frames)", ""]
         header = [*(f"mIoU {t:g}" for t in args.targets), "lossless"]
         lines += [
@@ -284,7 +294,7 @@ def main(args: Args):
             lines.append(f"| {peer} | " + " | ".join(cells) + " |")
         lines.append("")
         plot(rows[name], name, args.out / f"{name}.png")
-        (args.out / "rows.json").write_text(json.dumps(rows, indent=1))
+        done.write_text(json.dumps(before | rows, indent=1))
         (args.out / "table.md").write_text("\n".join(lines))
         print("\n".join(lines[-3 - len(summary(rows[name], args.targets)) :]), flush=True)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from semjax.contours import blocks, priors
-from semjax.contours.between import between, sliding
+from semjax.contours.between import Between, sliding
 from semjax.contours.grid import WEIGHTS, enlarge, shrink
 from semjax.contours.gridmodel import FORWARD, INTRA, MIDDLE, PAST_END, code_map, new_state
 from semjax.entropy import binary as eb
@@ -21,7 +21,18 @@ TAG = 1
 MAX_GAP = 16
 _LIMIT = 60
 # Where each group of models starts.
-_SLIDE, _INTRA_FLAG, _SPLIT, _SKIP, _CARRY, _SIZE, _STEP, _GAP, _SCALE = 0, 1, 2, 4, 6, 16, 32, 64, 128
+_SLIDE, _INTRA_FLAG, _SPLIT, _SKIP, _TURN, _CARRY, _SIZE, _STEP, _GAP, _SCALE = (
+    0,
+    1,
+    2,
+    4,
+    5,
+    6,
+    16,
+    32,
+    64,
+    128,
+)
 _NO_LOG = np.zeros((0, 1), np.int8)
 
 
@@ -51,11 +62,12 @@ class Codec:
 
     def __init__(self, coder, buf, height, width):
         self.coder, self.buf, self.height, self.width = coder, buf, height, width
-        self.tables = priors.load()
-        self.state = new_state(self.tables)
+        tables = priors.load()
+        self.state, self.networks = new_state(tables), priors.networks(tables)
+        self.log, self.logged = _NO_LOG, 0  # for training, see `gridmodel.code_map`
         self.models = eb.new_bits(_SCALE + 3 * 64)
         self.vector_models = eb.new_bits(blocks.MODELS)
-        self.slide = True
+        self.slide = self.turn = True
         self.bits = dict.fromkeys(("map", "motion", "flags"), 0)  # what a pricer saw, in 1/65536 bit
 
     def _spent(self, part, before):
@@ -124,24 +136,28 @@ class Codec:
         grids = [cells] * 3 if kind == INTRA else [shrink(m, scale) for m in (pred, *behind)]
         pred = cells if kind == INTRA else pred
         before = int(eb.cost(self.coder))
-        which = int(scale == 1)
-        self.buf, _ = code_map(
+        self.buf, self.logged = code_map(
             self.coder, self.buf, cells, *grids, pred, scale, kind, gap, self.state,
-            self.tables["hidden"][which], self.tables["out"][which], _NO_LOG, 0,
+            self.networks[int(scale == 1)], self.log, self.logged,
         )  # fmt: skip
         self._spent("map", before)
         self.check()
         return enlarge(cells, scale, self.height, self.width, WEIGHTS, frame.carry, grids[0], pred)
 
-    def between(self, a, b, k, gap):
-        """The interpolated map k of `gap` frames on from a to b."""
-        return between(a, b, k, gap, sliding(a, self.slide))
+    def ways(self, slide: bool, turn: bool):
+        """Code how regions move in frames between others: not at all, sliding, or turning too."""
+        self.slide = self.flag(_SLIDE, slide)
+        self.turn = self.slide and self.flag(_TURN, turn)
+
+    def between(self, a, b) -> Between:
+        """The interpolated maps from a to b."""
+        return Between(a, b, sliding(a, self.slide), self.turn)
 
 
 def decode_unit(data: bytes, frames: int, height: int, width: int) -> Iterator[np.ndarray]:
     """Frames of one unit of profile "best", uint8 [H, W] each; StreamError where the unit makes no sense."""
     codec = Codec(*eb.new_decoder(data[1:]), height, width)
-    codec.slide = codec.flag(_SLIDE, 0)
+    codec.ways(False, False)
     last = codec.frame(INTRA, None, None, 0, Frame())
     older = last
     yield last
@@ -171,12 +187,13 @@ def _decode_interval(codec, maps, a, b):
     if b - a < 2:
         return
     codec.check()
+    way = codec.between(maps[a], maps[b])
     if not codec.flag(_SPLIT + (b - a > 2), 0):
         for t in range(a + 1, b):
-            maps[t] = codec.between(maps[a], maps[b], t - a, b - a)
+            maps[t] = way.frame(t - a, b - a)
         return
     middle = (a + b) // 2
-    pred = codec.between(maps[a], maps[b], middle - a, b - a)
+    pred = way.frame(middle - a, b - a)
     maps[middle] = codec.frame(MIDDLE, pred, (maps[a], maps[b]), middle - a, Frame())
     _decode_interval(codec, maps, a, middle)
     _decode_interval(codec, maps, middle, b)

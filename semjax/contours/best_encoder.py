@@ -15,6 +15,7 @@ _MOTION = (
     10.0  # a bit of motion must save this many times what a bit of cells does: cells mend what it leaves
 )
 _SWEEPS = 5
+_NEAR, _EXTRA = 2, 1.5  # see `rdo.importance_of_place`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Plan:
     scale: int  # pixels a cell; 1 is lossless
     lam: float  # weighted error a bit is worth
     gap: int  # longest step from anchor to anchor, in frames
-    period: int
+    period: int | None = None  # frames from I-frame to I-frame at most
 
 
 @dataclasses.dataclass
@@ -44,17 +45,18 @@ class Sender:
     def __init__(self, labels, weights, plan: Plan, table, codec: Codec, counts=None):
         self.x, self.weights, self.plan, self.table, self.codec = labels, weights, plan, table, codec
         self.counts = counts
+        self.far = {}
         self.out = np.empty_like(labels)
 
     def run(self) -> np.ndarray:
         """Code the unit; returns the decoder's maps uint8 [n, H, W]."""
         codec, plan, n = self.codec, self.plan, len(self.x)
-        codec.slide = self._slides()
-        codec.flag(best._SLIDE, codec.slide)
+        codec.ways(*self._ways())
         self._intra(0)
+        cuts = self._cuts()
         a, fresh = 0, 0
         while a < n - 1:
-            due = fresh + plan.period
+            due = min(fresh + (plan.period or n), next((t for t in cuts if t > a), n))
             codec.flag(best._INTRA_FLAG, due == a + 1)
             if due == a + 1:
                 self._intra(due)
@@ -66,18 +68,47 @@ class Sender:
             a += gap
         return self.out
 
-    def _slides(self) -> bool:
-        """Whether regions should slide on their way between frames, measured on the true maps."""
+    def _cuts(self) -> list[int]:
+        """Frames that have so little in common with the frame before that they are cheaper without it."""
+        steps = np.array([0.0] + [self._wrong(self.x[t - 1], t) for t in range(1, len(self.x))])
+        usual = np.median(steps[1:]) if len(steps) > 1 else 0.0
+        cuts = []
+        for t in np.flatnonzero(steps > 4 * usual + 50 * self.plan.lam):
+            frame, pred = self._move(self.x[t - 1], t, self.plan.lam)
+            if self.plan.scale == 1:
+                cells = self.x[t]
+                new, moved = (rdo.map_bits(cells, pred, pred, k, self.table) for k in (0, 1))
+            else:
+                before = (self.x[t - 1], self.x[t - 1])
+                moved = self._choose(t, FORWARD, pred, before, self.plan.lam, frame).cost
+                new = self._choose(t, INTRA, None, None, self.plan.lam).cost
+            if new < moved:
+                cuts.append(int(t))
+        return cuts
+
+    def _ways(self) -> tuple[bool, bool]:
+        """Whether regions should slide, and turn, on their way between frames, measured on the true maps."""
         n = len(self.x)
         gap = min(4, n - 1)
-        if gap < 2:
-            return True
-        loss = [0.0, 0.0]
+        if gap < 2 or self.plan.gap < 2:
+            return True, False
+        ways = ((False, False), (True, False), (True, True))
+        loss = [0.0, 0.0, 0.0]
         for a in range(0, n - gap, max(gap, n // 4)):
-            for slide in (0, 1):
-                guess = between(self.x[a], self.x[a + gap], gap // 2, gap, sliding(self.x[a], bool(slide)))
-                loss[slide] += rdo.wrong(guess, self.x[a + gap // 2], self.weights)
-        return loss[1] <= loss[0]
+            for i, (slide, turn) in enumerate(ways):
+                ends = self.x[a], self.x[a + gap]
+                guess = between(*ends, gap // 2, gap, sliding(ends[0], slide), turn)
+                loss[i] += self._wrong(guess, a + gap // 2)
+        return ways[2 - int(np.argmin(loss[::-1]))]
+
+    def _wrong(self, guess, t) -> float:
+        """What a guess of frame t costs."""
+        return rdo.wrong(guess, self.x[t], self._far(t), self.weights)
+
+    def _far(self, t):
+        if t not in self.far:
+            self.far[t] = rdo.importance_of_place(self.x[t], _NEAR, _EXTRA)
+        return self.far[t]
 
     def _intra(self, t):
         choice = self._choose(t, INTRA, None, None, self.plan.lam)
@@ -98,7 +129,7 @@ class Sender:
         """Motion of a FORWARD frame: (the frame with vectors, the moved map)."""
         truth, step = self.x[t], min(max(1, self.plan.scale // 2), 16)
         found, pred = Frame(step=step), ref
-        least = rdo.wrong(ref, truth, self.weights)
+        least = self._wrong(ref, t)
         for size in range(1, 5 if self.plan.scale < 3 else 4):
             vectors, cost = blocks.search(
                 ref,
@@ -135,10 +166,10 @@ class Sender:
             back = grid
             if kind == FORWARD:
                 skip = dataclasses.replace(base, skip=True)
-                best_one = _Choice(skip, pred, rdo.wrong(pred, truth, self.weights) + lam)
+                best_one = _Choice(skip, pred, self._wrong(pred, t) + lam)
         for init, carry in trials:
             cells = init.copy()
-            maps = (truth, grid, back, nref, s, WEIGHTS, self.weights, lam, self.table)
+            maps = (truth, self._far(t), grid, back, nref, s, WEIGHTS, self.weights, lam, self.table)
             error, bits = rdo.refine(cells, start, *maps, _SWEEPS, carry, pred)
             if nref and rdo.revert(cells, grid, *maps, carry, pred):
                 error, bits = rdo.refine(cells, start, *maps, _SWEEPS, carry, pred)
@@ -155,20 +186,20 @@ class Sender:
         if b - a < 2:
             return 0.0, None
         lossless = self.plan.scale == 1
-        way = sliding(first, self.codec.slide)
         middle = (a + b) // 2
-        pred = between(first, last, middle - a, b - a, way)
-        cost = rdo.wrong(pred, self.x[middle], self.weights)
+        way = self.codec.between(first, last)
+        pred = way.frame(middle - a, b - a)
+        cost = self._wrong(pred, middle)
         others = [t for t in range(a + 1, b) if t != middle]
         if cost < 12 * self.plan.lam:
-            cost += self._interpolated(first, last, a, b, way, others)
+            cost += self._interpolated(way, a, b, others)
             if cost < 12 * self.plan.lam and not (lossless and cost > 0):
                 return cost, None
             others = []
         choice = self._choose(middle, MIDDLE, pred, (first, last), self.plan.lam)
         if cost > 2 * choice.cost:  # so bad in the middle that its neighbours need no look
             cost, others = math.inf, []
-        cost += self._interpolated(first, last, a, b, way, others)
+        cost += self._interpolated(way, a, b, others)
         left, left_tree = self._interval(a, middle, first, choice.full)
         right, right_tree = self._interval(middle, b, choice.full, last)
         split = choice.cost + left + right + 2 * self.plan.lam
@@ -176,18 +207,19 @@ class Sender:
             return split, (choice, pred, left_tree, right_tree)
         return cost, None
 
-    def _interpolated(self, first, last, a, b, way, frames) -> float:
+    def _interpolated(self, way, a, b, frames) -> float:
         """Error of interpolating some of the frames between a and b."""
-        guesses = ((t, between(first, last, t - a, b - a, way)) for t in frames)
-        return sum(rdo.wrong(guess, self.x[t], self.weights) for t, guess in guesses)
+        guesses = ((t, way.frame(t - a, b - a)) for t in frames)
+        return sum(self._wrong(guess, t) for t, guess in guesses)
 
     def _emit(self, a, b, tree):
         if b - a < 2:
             return
         self.codec.flag(best._SPLIT + (b - a > 2), tree is not None)
         if tree is None:
+            way = self.codec.between(self.out[a], self.out[b])
             for t in range(a + 1, b):
-                self.out[t] = self.codec.between(self.out[a], self.out[b], t - a, b - a)
+                self.out[t] = way.frame(t - a, b - a)
             return
         choice, pred, left, right = tree
         middle = (a + b) // 2

@@ -26,7 +26,8 @@ class ContourConfig:
         lookahead: frames the sender may wait for, 1 (each frame leaves at once) to 16. Only profile "best".
         symbols: the paper's Q, the number of values a vertex difference is coded with (8 to 256; larger
             differences use an escape). Only profile "paper".
-        period: the paper's P, frames from one I-frame to the next. Each unit begins with an I-frame too.
+        period: the paper's P, frames from one I-frame to the next at most; None leaves it to the sender. Each unit
+            begins with an I-frame too, and profile "best" puts one wherever the picture changes altogether.
         motion: what a P-frame may do with an object, "translation" or "similarity". Only profile "paper".
         refresh: an object whose moved contour overlaps its true region by less (IoU) is sent anew.
             Only profile "paper".
@@ -39,7 +40,7 @@ class ContourConfig:
     weights: tuple[tuple[int, float], ...] = ()
     lookahead: int = 16
     symbols: int = 64
-    period: int = 32
+    period: int | None = 32
     motion: str = "similarity"
     refresh: float = 0.6
 
@@ -57,8 +58,8 @@ class ContourConfig:
                     f"symbols must be an integer from 8 to 256, got {self.symbols}",
                 ),
                 (
-                    not (isinstance(self.period, int) and self.period >= 1),
-                    f"period must be an integer of 1 frame or more, got {self.period}",
+                    not (self.period is None or (isinstance(self.period, int) and self.period >= 1)),
+                    f"period must be an integer of 1 frame or more, or None, got {self.period}",
                 ),
                 (
                     self.target_miou is not None and not 0 < self.target_miou <= 1,

@@ -39,7 +39,7 @@ SLOT_BITS = 16
 N_CONTEXTS = len(CONTEXTS)
 N_SPATIAL, N_PREDICTED = len(SPATIAL), len(PREDICTED)
 N_FEATURES = N_SPATIAL + N_PREDICTED + 3 * 9 + 4 + 3 + 2
-N_HIDDEN = 64
+N_HIDDEN, N_MIDDLE = 64, 32
 _KEYED = 20  # neighbours that contexts may use; the network sees all
 _NEAR = 12  # neighbours that must agree for the short cut
 _MOST = 32  # candidates at most
@@ -101,25 +101,33 @@ def features(sv, a1, a2, a3, covers, c, d, kind, s, gap, out):
 
 
 @njit(cache=True)
-def network(x, hidden, out_weights, scratch):
-    """A layer of rectified units and a sum: stretched probability. hidden int32 [N_FEATURES + 1, N_HIDDEN]."""
-    for j in range(scratch.shape[0]):
-        scratch[j] = hidden[N_FEATURES, j]
+def network(x, net, scratch):
+    """Two layers of rectified units and a sum: stretched probability. net: one of `priors.networks`."""
+    hidden, middle, last = net
+    first, second = scratch
+    for j in range(N_HIDDEN):
+        first[j] = hidden[N_FEATURES, j]
     for i in range(N_FEATURES):
-        v = x[i]
-        if v:
-            for j in range(scratch.shape[0]):
-                scratch[j] += v * hidden[i, j]
-    total = np.int64(out_weights[scratch.shape[0]]) << 10
-    for j in range(scratch.shape[0]):
-        if scratch[j] > 0:
-            total += scratch[j] * out_weights[j]
-    total >>= 12
-    return min(max(total, -2880), 2880)
+        if x[i]:
+            v = np.int32(x[i])
+            for j in range(N_HIDDEN):
+                first[j] += v * hidden[i, j]
+    for k in range(N_MIDDLE):
+        second[k] = np.int64(middle[N_HIDDEN, k]) << 10
+    for j in range(N_HIDDEN):
+        if first[j] > 0:
+            v = np.int64(first[j])
+            for k in range(N_MIDDLE):
+                second[k] += v * middle[j, k]
+    total = np.int64(last[N_MIDDLE]) << 10
+    for k in range(N_MIDDLE):
+        if second[k] > 0:
+            total += (second[k] >> 10) * last[k]
+    return min(max(total >> 12, -2880), 2880)
 
 
 @njit(cache=True)
-def code_map(coder, buf, cur, g1, g2, g3, f1, s, kind, gap, state, hidden, out_weights, log, logged):
+def code_map(coder, buf, cur, g1, g2, g3, f1, s, kind, gap, state, net, log, logged):
     """Code one map of cells.
 
     Args:
@@ -127,7 +135,7 @@ def code_map(coder, buf, cur, g1, g2, g3, f1, s, kind, gap, state, hidden, out_w
         g1: uint8 [h, w], the predicted cells; g2, g3: cells of the decoded maps behind the prediction.
         f1: uint8 [H, W], the prediction in pixels, s pixels a cell.
         kind: INTRA (no predictions), FORWARD or MIDDLE; gap: frames from the nearest map behind it.
-        state: the tuple of `new_state`; hidden, out_weights: the network.
+        state: the tuple of `new_state`; net: the network, one of `priors.networks`.
         log: int8 [n, N_FEATURES + 1], filled with questions and answers for training ([0, ...]: not wanted).
 
     Returns:
@@ -146,7 +154,7 @@ def code_map(coder, buf, cur, g1, g2, g3, f1, s, kind, gap, state, hidden, out_w
     k2 = np.zeros(10, np.uint64)
     covers = np.zeros(9, np.int64)
     x_net = np.zeros(N_FEATURES, np.int64)
-    scratch = np.zeros(N_HIDDEN, np.int64)
+    scratch = (np.zeros(N_HIDDEN, np.int32), np.zeros(N_MIDDLE, np.int64))
     rows = logged
     for y in range(h):
         if eb.is_decoding(coder) and coder[3] > coder[5] + PAST_END:
@@ -254,7 +262,7 @@ def code_map(coder, buf, cur, g1, g2, g3, f1, s, kind, gap, state, hidden, out_w
                         index[i] = at
                         inputs[i] = eb.stretch(eb.bit_p(slots, at)) if eb.bit_count(slots, at) else 0
                     features(sv, a1, a2, a3, covers, c, d, kind, s, gap, x_net)
-                    inputs[nc] = network(x_net, hidden, out_weights, scratch)
+                    inputs[nc] = network(x_net, net, scratch)
                     inputs[nc + 1] = 256
                     set1 = (dd * 3 + kind) * 20 + e
                     near = (sv[0] == sv[1]) + 2 * (sv[1] == sv[2])

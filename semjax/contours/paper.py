@@ -172,7 +172,7 @@ def encode_unit(labels: np.ndarray, cfg: ContourConfig) -> bytes:
     step = max(1, round(cfg.tolerance))
     codec = _Codec(*eb.new_encoder(), *labels.shape[1:], step, cfg.symbols)
     for t, frame in enumerate(labels):
-        refresh = t % cfg.period == 0
+        refresh = t % (cfg.period or len(labels)) == 0
         if t:
             codec.flag(_FRAME, int(refresh))
         if refresh:

@@ -28,7 +28,8 @@ def blank() -> dict[str, np.ndarray]:
         "apm": eb.new_apm(gm.N_APM),
         "flags": np.full(4, (1 << 32) - (1 << 20), np.uint32),
         "hidden": np.zeros((2, gm.N_FEATURES + 1, gm.N_HIDDEN), np.int32),
-        "out": np.zeros((2, gm.N_HIDDEN + 1), np.int32),
+        "middle": np.zeros((2, gm.N_HIDDEN + 1, gm.N_MIDDLE), np.int32),
+        "out": np.zeros((2, gm.N_MIDDLE + 1), np.int32),
     }
 
 
@@ -37,3 +38,12 @@ def load() -> dict[str, np.ndarray]:
     """The shipped tables; the arrays are not to be changed."""
     with importlib.resources.files("semjax.assets").joinpath(ASSET).open("rb") as file:
         return dict(np.load(file))
+
+
+def networks(tables: dict[str, np.ndarray]) -> list[tuple[np.ndarray, ...]]:
+    """The two networks of some tables, of lossy and of lossless maps, as `gridmodel.code_map` takes them.
+
+    int32 (hidden [N_FEATURES + 1, N_HIDDEN], middle [N_HIDDEN + 1, N_MIDDLE], out [N_MIDDLE + 1]) each; biases last.
+    """
+    layers = [tables[name].astype(np.int32) for name in ("hidden", "middle", "out")]
+    return [tuple(np.ascontiguousarray(layer[k]) for layer in layers) for k in range(2)]

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.resources
+import math
 
 import numpy as np
 from numba import njit
@@ -16,10 +17,13 @@ from semjax.entropy import binary as eb
 from semjax.errors import RateError
 
 MIN_SHARE = 2e-4  # labels that fill less of a unit are left out of its mIoU
-_KAPPA = 0.15  # wrong pixels a bit is worth, for each square pixel of a cell
+KAPPA = 0.15  # wrong pixels a bit is worth, for each square pixel of a cell
 _FINEST, _COARSEST = 0.25, float(MAX_SCALE)
 _TRIES = 7
-_LOSSLESS_BIT = 1.2  # what a bit of motion is worth in mispredicted pixels
+_CLOSE = 0.015  # share of the allowed loss that a search may leave unused
+_SLOPE = 0.75  # payloads grow about with this power of 1 / loss ...
+_STEEP = 1.7  # ... and the loss that a lambda leads to with 1 / this power of it
+LOSSLESS_BIT = 1.2  # what a bit of motion is worth in mispredicted pixels
 
 
 @functools.cache
@@ -79,7 +83,7 @@ def pixel_weights(labels: np.ndarray, cfg: ContourConfig) -> np.ndarray:
     return weight / np.maximum(count, 1) / max(weight.sum(), 1e-9)
 
 
-def _edge_cost(labels, weights) -> float:
+def edge_cost(labels, weights) -> float:
     """Mean cost of a wrong pixel at the outlines."""
     total, n = 0.0, 0
     for frame in labels[:: max(1, len(labels) // 8)]:
@@ -96,19 +100,22 @@ class Passes:
     def __init__(self, labels: np.ndarray, cfg: ContourConfig):
         self.labels, self.cfg = labels, cfg
         self.weights = pixel_weights(labels, cfg)
-        self.edge = _edge_cost(labels, self.weights)
+        self.edge = edge_cost(labels, self.weights)
         self.importance = importance(cfg)
         self.gap = min(max(cfg.lookahead, 1), best.MAX_GAP)
 
     def lossless(self) -> tuple[bytes, float]:
         """The unit without loss."""
-        plan = Plan(1, _LOSSLESS_BIT, 1, self.cfg.period)
+        plan = Plan(1, LOSSLESS_BIT, 1, self.cfg.period)
         return self._send(plan, np.full(256, 0.5))[0], 1.0
 
     def lossy(self, fineness: float) -> tuple[bytes, float]:
         """The unit with cells of about `fineness` pixels: (payload, mIoU)."""
-        scale = int(min(max(round(fineness), 2), MAX_SCALE))
-        plan = Plan(scale, _KAPPA * fineness**2 * self.edge, self.gap, self.cfg.period)
+        return self.at(int(min(max(round(fineness), 2), MAX_SCALE)), KAPPA * fineness**2)
+
+    def at(self, scale: int, lam: float) -> tuple[bytes, float]:
+        """The unit with cells of `scale` pixels, a bit worth `lam` wrong pixels at an outline: (payload, mIoU)."""
+        plan = Plan(scale, lam * self.edge, self.gap, self.cfg.period)
         payload, maps = self._send(plan, self.weights)
         return payload, mean_iou(self.labels, maps, self.importance)
 
@@ -138,25 +145,70 @@ def _reach_quality(passes, target) -> bytes:
     """The smallest payload found whose mIoU is at least `target`."""
     if target >= 1:
         return passes.lossless()[0]
-    low, high, found = _FINEST, _COARSEST, None
-    fineness = 6.0
-    for _ in range(_TRIES):
-        payload, quality = passes.lossy(fineness)
-        if quality >= target:
-            low = fineness
-            if found is None or len(payload) < len(found):
-                found = payload
-        else:
-            high = fineness
-        # the loss of mIoU grows about linearly with fineness
-        guess = fineness * (1 - target) / max(1 - quality, 1e-4)
-        fineness = min(max(guess, low + 0.12 * (high - low)), high - 0.12 * (high - low))
-        if high - low < 0.03 * low:
+    search = _Search(passes, target)
+    scale, lam = 6, KAPPA * 36
+    for _ in range(3):  # cells and lambda together: the loss grows about linearly with the cell
+        loss = search.run(scale, lam)
+        if abs(np.log(loss)) < 0.25:
             break
-    if found is None or low < 3:  # so fine that no loss at all may be cheaper
+        fineness = min(max((lam / KAPPA) ** 0.5 / loss, _FINEST), _COARSEST)
+        scale, lam = min(max(round(fineness), 2), MAX_SCALE), KAPPA * fineness**2
+    search.settle(scale)
+    for step in (1, -1):  # lambda alone, and whether other cells do better
+        while search.improves(scale + step):
+            scale += step
+    payload = search.found()
+    if payload is None or scale == 2:  # so fine that no loss at all may be cheaper
         exact = passes.lossless()[0]
-        found = exact if found is None or len(exact) < len(found) else found
-    return found
+        payload = exact if payload is None or len(exact) < len(payload) else payload
+    return payload
+
+
+class _Search:
+    """Passes tried on the way to a quality: [(scale, lambda, loss as a share of the allowed one, payload)]."""
+
+    def __init__(self, passes, target):
+        self.passes, self.target, self.tried = passes, target, []
+
+    def run(self, scale, lam) -> float:
+        """One more pass; its loss of mIoU, 1 where it is just the allowed one."""
+        payload, quality = self.passes.at(scale, lam)
+        loss = max(1 - quality, 1e-4) / (1 - self.target)
+        self.tried.append((scale, lam, loss, payload))
+        return loss
+
+    def settle(self, scale, budget=math.inf):
+        """Passes with one scale until one meets the target closely, or worse ones take more than `budget`."""
+        for _ in range(4):
+            mine = sorted((t for t in self.tried if t[0] == scale), key=lambda t: t[1])
+            good, bad = [t for t in mine if t[2] <= 1], [t for t in mine if t[2] > 1]
+            if any(t[2] >= 1 - _CLOSE for t in good) or any(len(t[3]) >= budget for t in bad):
+                return
+            low, high = good[-1] if good else None, bad[0] if bad else None
+            aim = 1 - _CLOSE / 2
+            if low and high and low[1] < high[1]:
+                part = np.log(aim / low[2]) / np.log(high[2] / low[2])
+                lam = low[1] * (high[1] / low[1]) ** min(max(part, 0.15), 0.85)
+            else:
+                _, lam, loss, _ = low or high
+                steep = _STEEP * (1 if len(mine) < 2 else 1.5)
+                lam *= min(max((aim / loss) ** steep, 0.05), 20.0)
+            self.run(scale, lam)
+
+    def improves(self, scale) -> bool:
+        """Try another scale; whether its payload is smaller."""
+        found = self.found()
+        if found is None or not 2 <= scale <= MAX_SCALE or any(t[0] == scale for t in self.tried):
+            return False
+        old = next(t for t in self.tried if t[3] is found)
+        loss = self.run(scale, old[1] * (old[0] / scale) ** (0.8 if scale > 4 else 2.5))
+        if len(self.tried[-1][3]) * loss ** (_SLOPE if loss < 1 else 1.3) < 0.99 * len(found):
+            self.settle(scale, len(found))
+        return len(self.found()) < len(found)
+
+    def found(self) -> bytes | None:
+        """The smallest payload that meets the target."""
+        return min((t[3] for t in self.tried if t[2] <= 1), key=len, default=None)
 
 
 def _reach_size(passes, budget) -> bytes:

@@ -116,7 +116,7 @@ def _bits_around(cells, g1, g2, nref, r, c, table):
 
 
 @njit(cache=True)
-def _cell_error(cells, truth, r, c, s, weights, wt, carry, g1, pred, scratch, block):
+def _cell_error(cells, truth, far, r, c, s, weights, wt, carry, g1, pred, scratch, block):
     """Weighted wrong pixels of one cell as the decoder will enlarge it."""
     height, width = truth.shape
     cell_pixels(cells, r, c, s, weights, carry, g1, pred, scratch, block)
@@ -125,24 +125,51 @@ def _cell_error(cells, truth, r, c, s, weights, wt, carry, g1, pred, scratch, bl
         for x in range(min(s, width - c * s)):
             a, b = truth[r * s + y, c * s + x], block[y, x]
             if a != b:
-                total += wt[a] + wt[b]
+                total += (wt[a] + wt[b]) * far[r * s + y, c * s + x]
     return total
 
 
 @njit(cache=True)
-def wrong(out, truth, wt):
+def importance_of_place(truth, near, extra):
+    """What a wrong pixel counts for by its distance to the nearest outline: float32 [H, W].
+
+    1 within `near` pixels and beyond twice that, `extra` more between: an outline that is off by more than `near`
+    is one that can be seen (and that the boundary measure counts as lost); how far beyond does not matter more.
+    """
+    height, width = truth.shape
+    close = np.zeros((height, width), np.uint8)
+    reach = 2 * near
+    for y in range(height):
+        for x in range(width):
+            a = truth[y, x]
+            if (x + 1 < width and truth[y, x + 1] != a) or (y + 1 < height and truth[y + 1, x] != a):
+                for yy in range(max(y - reach, 0), min(y + reach + 2, height)):
+                    for xx in range(max(x - reach, 0), min(x + reach + 2, width)):
+                        d = (yy - y) ** 2 + (xx - x) ** 2
+                        level = 2 if d <= near * near else (1 if d <= reach * reach else 0)
+                        close[yy, xx] = max(close[yy, xx], level)
+    out = np.ones((height, width), np.float32)
+    for y in range(height):
+        for x in range(width):
+            if close[y, x] == 1:
+                out[y, x] += extra
+    return out
+
+
+@njit(cache=True)
+def wrong(out, truth, far, wt):
     """Weighted wrong pixels of a picture."""
     total = 0.0
     for y in range(truth.shape[0]):
         for x in range(truth.shape[1]):
             a, b = truth[y, x], out[y, x]
             if a != b:
-                total += wt[a] + wt[b]
+                total += (wt[a] + wt[b]) * far[y, x]
     return total
 
 
 @njit(cache=True)
-def refine(cells, start, truth, g1, g2, nref, s, weights, wt, lam, table, sweeps, carry, pred):
+def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, sweeps, carry, pred):
     """Improve `cells` in place by single-cell changes until none pays; returns (error, bits).
 
     start: the majority cells of the truth, candidates like the neighbours' and the predictions'.
@@ -153,7 +180,7 @@ def refine(cells, start, truth, g1, g2, nref, s, weights, wt, lam, table, sweeps
     err = np.zeros((h, w))
     for r in range(h):
         for c in range(w):
-            err[r, c] = _cell_error(cells, truth, r, c, s, weights, wt, carry, g1, pred, scratch, block)
+            err[r, c] = _cell_error(cells, truth, far, r, c, s, weights, wt, carry, g1, pred, scratch, block)
     fresh = np.zeros((5, 5))
     best_fresh = np.zeros((5, 5))
     cand = np.zeros(16, np.int64)
@@ -204,7 +231,7 @@ def refine(cells, start, truth, g1, g2, nref, s, weights, wt, lam, table, sweeps
                     for rr in range(r0, r1):
                         for cc in range(c0, c1):
                             e = _cell_error(
-                                cells, truth, rr, cc, s, weights, wt, carry, g1, pred, scratch, block
+                                cells, truth, far, rr, cc, s, weights, wt, carry, g1, pred, scratch, block
                             )
                             fresh[rr - r0, cc - c0] = e
                             gain += e
@@ -238,7 +265,7 @@ def _window_bits(cells, g1, g2, nref, r0, r1, c0, c1, table):
 
 
 @njit(cache=True)
-def revert(cells, other, truth, g1, g2, nref, s, weights, wt, lam, table, carry, pred):
+def revert(cells, other, truth, far, g1, g2, nref, s, weights, wt, lam, table, carry, pred):
     """Take back connected differences from `other` (cells [h, w]) that do not pay, in place; how many were."""
     h, w = cells.shape
     scratch = new_scratch(s)
@@ -270,7 +297,9 @@ def revert(cells, other, truth, g1, g2, nref, s, weights, wt, lam, table, carry,
                 sign = -1.0 if turn == 0 else 1.0
                 for y in range(max(r0 - 2, 0), min(r1 + 3, h)):
                     for x in range(max(c0 - 2, 0), min(c1 + 3, w)):
-                        e = _cell_error(cells, truth, y, x, s, weights, wt, carry, g1, pred, scratch, block)
+                        e = _cell_error(
+                            cells, truth, far, y, x, s, weights, wt, carry, g1, pred, scratch, block
+                        )
                         gain += sign * e
                 if turn == 0:
                     for k in range(n):
