@@ -1,6 +1,6 @@
 """Texture coding against video codecs on tiny frames: bytes at equal quality.
 
-    python scripts/bench_texture.py CLIPS/* [--json FILE] [--width 64]
+    python scripts/bench_texture.py CLIPS/* [--json FILE] [--peers FILE] [--width 64]
 
 Every argument is a folder with `video.mp4` or `frames/*.png`, or a video file. Frames are scaled to 64 pixels
 wide (area filter); payload bytes only (no container, no parameter sets); RGB PSNR from the error pooled over the
@@ -144,8 +144,10 @@ def main() -> None:
     parser.add_argument("clips", nargs="+", help="folders of clips or video files")
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--json", type=Path, help="write all curves here")
+    parser.add_argument("--peers", type=Path, help="take the peers' curves from what --json wrote earlier")
     args = parser.parse_args()
     av.logging.set_level(av.logging.ERROR)
+    known = json.loads(args.peers.read_text())["curves"] if args.peers else {}
     clips = {Path(c).name: read_tiny(c, args.width) for c in args.clips}
     curves = {}
     for mode, goals in GOALS.items():
@@ -154,8 +156,10 @@ def main() -> None:
         table = []
         for name, tiny in clips.items():
             ours = curve(lambda s, t=tiny, m=mode: run_ours(t, m, s), STEPS)
+            before = known.get(f"{name}/{mode}", {})
             peers = {
-                label: curve(lambda q, t=tiny, m=mode, c=codec: run_peer(t, c, m, q), qualities)
+                label: before.get(label)
+                or curve(lambda q, t=tiny, m=mode, c=codec: run_peer(t, c, m, q), qualities)
                 for label, (codec, qualities) in PEERS.items()
             }
             curves[f"{name}/{mode}"] = {"semjax": ours, **peers}
