@@ -19,6 +19,7 @@ from semjax.channel.segmentation import TransportCode, assemble, split, transpor
 from semjax.errors import StreamError
 
 _FILLING = np.complex64((1 + 1j) / 2**0.5)
+_HEADER_FADES = 32  # coherence blocks that a header meets
 _LEAST_SHAPE = 1024  # arrays are padded to powers of two from here on: few shapes to compile for
 
 
@@ -60,7 +61,7 @@ def frame_costs(
     head = block_code(HEADER_BITS, header)
     frames = cut_frames(lengths, classes)
     sizes = [symbols_of(head) + sum(symbols_of(codes[i]) for i in frame if codes[i]) for frame in frames]
-    filling = sum(-size % cfg.grid for size in sizes)
+    filling = sum(_frame_length(size, symbols_of(head), cfg) - size for size in sizes)
     return {
         "framing_bits": HEADER_BITS * len(frames),
         "crc_bits": head.crc_bits * len(frames),
@@ -119,17 +120,33 @@ def _same_content(bits, content):
         return False
 
 
+def _header_window(symbols, cfg):
+    """Symbols over which a header is spread: on fading channels so many coherence blocks that they hardly all fade."""
+    fades = cfg.radio.fading != "none" and cfg.radio.coherence
+    return max(symbols, _HEADER_FADES * cfg.radio.coherence) if fades else symbols
+
+
+def _frame_length(symbols, header, cfg):
+    """Symbols of a frame with its filling, for `symbols` that carry bits, `header` of them the header's."""
+    return -(-max(symbols, _header_window(header, cfg)) // cfg.grid) * cfg.grid
+
+
 def _layout(headers, bodies, cfg):
     """int [S]: which symbol of the queue each channel use carries; -1 is filling.
 
-    On fading channels the symbols of a body are interleaved, so that a fade is shared by its packets.
+    On fading channels the header is spread over its window, and the symbols behind and between are interleaved, so
+    that a fade is shared by all packets of the frame.
     """
     pieces, start = [], 0
     for head, body in zip(headers, bodies):
         size = sum(block.symbols for block in body)
+        frame = np.full(_frame_length(head.symbols + size, head.symbols, cfg), -1)
+        window = _header_window(head.symbols, cfg)
+        places = np.arange(head.symbols) * window // head.symbols
+        frame[places] = start + np.arange(head.symbols)
         order = np.arange(size) if cfg.radio.fading == "none" else interleaver(size)
-        rest = -(head.symbols + size) % cfg.grid
-        pieces += [start + np.arange(head.symbols), start + head.symbols + order, np.full(rest, -1)]
+        frame[np.flatnonzero(frame < 0)[:size]] = start + head.symbols + order
+        pieces.append(frame)
         start += head.symbols + size
     return np.concatenate(pieces) if pieces else np.zeros(0, int)
 

@@ -27,7 +27,7 @@ from semjax.channel import (
     required_snr,
     transmit_packets,
 )
-from semjax.channel.air import Block, decode_blocks
+from semjax.channel.air import Block, _layout, decode_blocks, frame_costs
 from semjax.channel.framing import HEADER_BITS, cut_frames, read_header, write_header
 from semjax.channel.scrambling import gold_sequence
 from semjax.errors import InputError, StreamError
@@ -141,6 +141,32 @@ def test_fading_links_pay_for_their_pilots_and_deliver(channel):
     conserved(ledger)
     assert ledger.pilot_symbols == -(-(ledger.coded_symbols + ledger.filling_symbols) // 16)
     assert ledger.lost <= 3 and all(packet in (None, sent) for packet, sent in zip(got, PACKETS))
+
+
+def test_a_header_hardly_ever_meets_one_fade_alone():
+    """Where gains last, a header sent in one go would be lost with the fade; it is spread over many of them."""
+    cfg = LinkConfig("rayleigh", snr_db=16.0, decoder=QUICK)
+    packets, classes = [RNG.bytes(200) for _ in range(16)], [0] * 16
+    lost = [transmit_packets(jax.random.key(s), packets, classes, cfg)[1].lost for s in range(25)]
+    assert sum(lost) <= 16
+
+
+def test_frames_hold_every_symbol_once_and_spread_their_headers():
+    cfg = LinkConfig("rayleigh", snr_db=16.0, coherence=16)
+    head = Block.of(np.ones(HEADER_BITS, np.uint8), cfg.header_scheme())
+    bodies = [
+        [Block.of(np.ones(bits, np.uint8), cfg.scheme(2, bits)) for bits in sizes]
+        for sizes in ((90,), (9000, 80))
+    ]
+    order = _layout([head, head], bodies, cfg)
+    carried = order[order >= 0]
+    assert sorted(carried) == list(range(2 * head.symbols + sum(b.symbols for body in bodies for b in body)))
+    places = np.flatnonzero((order >= 0) & (order < head.symbols))
+    assert np.all(np.diff(order[places]) == 1) and len(np.unique(places // 16)) >= 32
+    costs = frame_costs(
+        [11, 1125, 10], [2, 2, 2], [b.code for body in bodies for b in body], cfg.header_scheme(), cfg
+    )
+    assert costs["coded_symbols"] == head.symbols + sum(b.symbols for body in bodies for b in body)
 
 
 def test_networks_drop_packets_and_charge_nothing():
