@@ -10,6 +10,9 @@ from jaxtyping import Array, Float
 
 from semjax.models.layers import Conv, Dense, GroupNorm, LayerNorm, interleaved_sinusoids
 
+_ROWS = 256  # queries at a time on a CPU
+_LONG = 1 << 19  # scores of a head from which on that pays
+
 AttentionFn = Callable[
     ..., jax.Array
 ]  # (query, key, value, bias or None) of [B, N, heads, d] -> [B, N, heads, d]
@@ -22,7 +25,38 @@ def attend(
     bias: Float[Array, " *scores"] | None = None,
 ) -> Float[Array, "B N heads d"]:
     """Softmax of the scaled products of queries and keys, times the values; the softmax in float32."""
-    return jax.nn.dot_product_attention(query, key, value, bias)
+    many = query.shape[1]
+    fits = isinstance(many, int) and many % _ROWS == 0 and many * key.shape[1] >= _LONG
+
+    def plain(*args):
+        return jax.nn.dot_product_attention(*args)
+
+    if bias is not None or not fits:
+        return plain(query, key, value, bias)
+    return jax.lax.platform_dependent(query, key, value, cpu=_by_rows, default=plain)
+
+
+def _by_rows(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
+    """The same, head by head and some queries at a time, so that their scores stay in a CPU's cache."""
+    batch, many, heads, width = query.shape
+
+    def head(of_head):
+        rows, keys, values = of_head
+
+        def some(row):
+            scores = (row @ keys).astype(jnp.float32)
+            scores = jnp.exp(scores - scores.max(-1, keepdims=True))
+            total = scores.sum(-1, keepdims=True)
+            return ((scores.astype(values.dtype) @ values) / total).astype(row.dtype)
+
+        return jax.lax.map(some, rows)
+
+    scaled = query * jnp.asarray(width**-0.5, query.dtype)
+    rows = scaled.transpose(0, 2, 1, 3).reshape(-1, many // _ROWS, _ROWS, width)
+    keys = key.transpose(0, 2, 3, 1).reshape(-1, width, key.shape[1])
+    values = value.transpose(0, 2, 1, 3).reshape(-1, value.shape[1], width)
+    out = jax.lax.map(head, (rows, keys, values))
+    return out.reshape(batch, heads, many, width).transpose(0, 2, 1, 3)
 
 
 class Attention(nn.Module):

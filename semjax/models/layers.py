@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from semjax.errors import InputError
+from semjax.models.convolution import convolve
 
 _ACTIVATIONS: dict[str, Callable] = {
     "silu": nn.silu,
@@ -52,9 +53,7 @@ class Conv(nn.Module):
         if self.size == 1 and self.stride == 1 and around == ((0, 0), (0, 0)):
             x = x @ kernel[0, 0]
         else:
-            x = jax.lax.conv_general_dilated(
-                x, kernel, (self.stride,) * 2, around, dimension_numbers=("NHWC", "HWIO", "NHWC")
-            )
+            x = convolve(x, kernel, self.stride, around)
         if self.use_bias:
             x = x + self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
         return x
@@ -93,14 +92,20 @@ class GroupNorm(nn.Module):
         scale = self.param("scale", nn.initializers.ones, (channels,)).astype(jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (channels,)).astype(jnp.float32)
         wide = x.astype(jnp.float32)
-        grouped = wide.reshape(x.shape[0], -1, self.groups, channels // self.groups)
-        mean = grouped.mean((1, 3), keepdims=True)
-        gain = jax.lax.rsqrt(((grouped - mean) ** 2).mean((1, 3)) + self.eps)
+        pixels = wide.reshape(x.shape[0], -1, channels)
+
+        def of_groups(
+            values,
+        ):  # means [B, C] over the pixels -> over pixels and channels of the group, for each channel
+            means = values.reshape(-1, self.groups, channels // self.groups).mean(-1)
+            return jnp.repeat(means, channels // self.groups, -1)
+
+        mean = of_groups(pixels.mean(1))
+        gain = jax.lax.rsqrt(of_groups(((pixels - mean[:, None]) ** 2).mean(1)) + self.eps) * scale
         # One multiplication and one addition for every value: what is per group or channel is joined before.
         per_channel = (x.shape[0],) + (1,) * (x.ndim - 2) + (channels,)
-        gain = (gain[..., None] * scale.reshape(self.groups, -1)).reshape(per_channel)
-        mean = jnp.broadcast_to(mean[:, 0], (x.shape[0], self.groups, channels // self.groups))
-        return (wide * gain + (bias - mean.reshape(per_channel) * gain)).astype(self.dtype)
+        shift = bias - mean * gain
+        return (wide * gain.reshape(per_channel) + shift.reshape(per_channel)).astype(self.dtype)
 
 
 class LayerNorm(nn.Module):
