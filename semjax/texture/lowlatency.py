@@ -15,6 +15,14 @@ from semjax.texture.unit import GROUP, STEPS, Head, code_index, write_head
 _FIRST = 10.0  # frames' worth of bytes that a unit's first frame may take
 _MOST = 6.0  # frames' worth of bytes that a later frame may take
 _LEAST = 2  # bytes a frame needs when it says nothing new
+_RESERVE = (
+    5  # bytes kept for every frame to come, where the rate allows it: a sudden change of step costs some
+)
+_SHARES = (
+    1.0,
+    0.94,
+    0.85,
+)  # of the budget, tried in turn where a clip's end breaks it (3 bytes a frame and less)
 _HORIZON = 48  # frames over which debts are paid back
 _GAIN = 0.3  # how much of a deviation the next step answers
 _GUESSES = 3  # steps tried by estimate before the interval is halved
@@ -24,9 +32,9 @@ _TRIES = 5  # steps tried for a frame when one of them was sound, else as many a
 class _Pace:
     """Chooses step indices from what the frames before cost (bytes a frame) or from nothing (step, PSNR)."""
 
-    def __init__(self, cfg: TextureConfig, frames: int, overhead: int):
+    def __init__(self, cfg: TextureConfig, frames: int, overhead: int, share: float = 1.0):
         self.psnr = cfg.psnr
-        self.bytes = None if cfg.psnr or cfg.step else cfg.bytes_per_frame or DEFAULT_BYTES
+        self.bytes = None if cfg.psnr or cfg.step else share * (cfg.bytes_per_frame or DEFAULT_BYTES)
         self.index = index_of_step(cfg.step) if cfg.step else 150
         self._recent: list[int] = []
         self._left = frames  # frames of the clip still to come
@@ -55,7 +63,8 @@ class _Pace:
     def limits(self, first: bool, covers: int) -> tuple[float, float]:
         """Least and most bytes of a frame that stands for `covers` frames of the clip."""
         fair = self._fair() * covers
-        rest = self._budget - _LEAST * (self._left - covers) / covers
+        reserve = min(max(0.7 * (self.bytes or 0) * covers, _LEAST), _RESERVE)
+        rest = self._budget - reserve * (self._left - covers) / covers
         if first and self._left > covers:
             return 0.4 * min(_FIRST * fair, rest / 2), min(_FIRST * fair, rest / 2)
         return (0.5 * rest if self._left <= covers else 0.0), min(_MOST * max(fair, _LEAST), rest)
@@ -88,14 +97,17 @@ def encode_low_latency(
     Raises:
         RateError: the budget does not hold even the coarsest frames.
     """
-    pace = _Pace(cfg, len(tiny), overhead)
-    out = [_encode_unit(tiny[i : i + span], cfg, pace, models) for i in range(0, len(tiny), span)]
-    total = sum(map(len, out)) + overhead
-    if pace.bytes is not None and total > pace.bytes * len(tiny):
-        coarsest = TextureConfig(step=1e6, lookahead=False, frame_divisor=cfg.frame_divisor)
-        raise rate_error(
-            pace.bytes, len(tiny), sum(map(len, encode_low_latency(tiny, coarsest, span, 0))) + overhead
-        )
+    budget = None if cfg.psnr or cfg.step else (cfg.bytes_per_frame or DEFAULT_BYTES) * len(tiny)
+    for share in _SHARES:
+        pace = _Pace(cfg, len(tiny), overhead, share)
+        out = [_encode_unit(tiny[i : i + span], cfg, pace, models) for i in range(0, len(tiny), span)]
+        if budget is None or sum(map(len, out)) + overhead <= budget:
+            return out
+    coarsest = TextureConfig(step=1e6, lookahead=False, frame_divisor=cfg.frame_divisor)
+    out = encode_low_latency(tiny, coarsest, span, 0)
+    least = sum(map(len, out)) + overhead
+    if least > budget:
+        raise rate_error(budget / len(tiny), len(tiny), least)
     return out
 
 
@@ -136,7 +148,7 @@ def _paced_frame(
         body, coded = _frame(state, plan, head, index, before, truth)
         verdict, move = pace.judge(body, coded, rgb, plan.frame == 0, covers)
         sound = verdict != (1 if pace.psnr is None else -1)
-        if best is None or sound or not best[0]:
+        if best is None or sound or (not best[0] and (pace.bytes is None or len(body) < len(best[1]))):
             best = sound, body, coded, index, state.models
         if verdict == 0 or (n + 1 >= _TRIES and best[0]):
             break

@@ -30,7 +30,7 @@ _RETRIES = 3
 _MOST = 12  # step indices by which a steered frame may be off
 _HOLD = 1.2  # step indices that effort makes up for before the step itself moves
 # After every pass: what share of the budget is near enough, and how far below it the next pass aims.
-_PASSES = (0.985, 0.006), (0.985, 0.01), (0.975, 0.012), (0.96, 0.015), (0.9, 0.02)
+_PASSES = (0.985, 0.006), (0.985, 0.01), (0.975, 0.012), (0.96, 0.015), (0.9, 0.02), (0.9, 0.02), (0.9, 0.02)
 _START = 155.0  # first knob to try for a quality
 _TRIES = 6
 _GUESS = 180.1, 17.98, 0.64, 8.1, 11.4, 4.9  # of the knob for a rate: a fit to some clips
@@ -176,7 +176,8 @@ def encode_for_bytes(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: 
     wanted = cfg.bytes_per_frame or DEFAULT_BYTES
     budget = int(wanted * len(tiny)) - overhead
     knob = _guess(encoder.planes, wanted * cfg.frame_divisor)
-    best, landing = None, None
+    best, landing, before, slope = None, None, None, SLOPE
+    low, high = -1.0, STEPS + 0.0  # knobs that turned out too fine and coarse enough
     for near, margin in _PASSES:
         coded = encoder.code(knob, landing)
         size = _size(coded)
@@ -184,12 +185,18 @@ def encode_for_bytes(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: 
             best = coded
         if near * budget - 1 <= size <= budget or (knob >= STEPS - 1 and size > budget):
             break
-        bits = [b for unit in coded for b in unit.bits]
+        low, high = (max(low, knob), high) if size > budget else (low, min(high, knob))
+        if before is not None and abs(before[0] - knob) > 0.5:
+            slope = min(max(math.log(before[1] / size) / (knob - before[0]), SLOPE / 2), 8 * SLOPE)
+        before = knob, size
         want = (1 - margin) * budget
         off = math.log(size / max(want, 1))
-        knob = round(min(max(knob + off / SLOPE, 0.0), STEPS - 1.0), 2)
+        knob = round(min(max(knob + off / slope, 0.0), STEPS - 1.0), 2)
+        if not low < knob < high:
+            knob = round((max(low, 0.0) + min(high, STEPS - 1.0)) / 2, 2)
         landing = None
         if abs(off) < _FAR:
+            bits = [b for unit in coded for b in unit.bits]
             heads = size - sum(bits) / 8
             landing = Landing(bits, encoder.depths, want, heads, near * budget - 1, budget)
     best = best or encoder.code(STEPS - 1.0)

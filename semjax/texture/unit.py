@@ -81,6 +81,11 @@ def read_head(payload: bytes) -> tuple[Head, int]:
     return head, pos + 1
 
 
+def _clamped(index: int) -> int:
+    """The nearest step index there is."""
+    return min(max(index, 0), STEPS - 1)
+
+
 class Ahead(NamedTuple):
     """A unit coded with look-ahead: `planes` as they will be decoded, `fields` and `bits` of its frames.
 
@@ -154,8 +159,10 @@ def encode_ahead(
         landing: `rate.Landing`, which steers steps and effort from frame to frame; the last frames of a clip are
             coded again where that brings its bytes nearer to the budget.
     """
+    base, saved = head.index, None
+    if landing:
+        head = dataclasses.replace(head, index=_clamped(base + landing.steer()[0]))
     run = _Run(planes, head, models or tables.trained())
-    saved = None
     first, best = 0, None
     while True:
         for k in range(first, len(run.plans)):
@@ -163,8 +170,9 @@ def encode_ahead(
                 saved = k, run.fork(), landing.fork()
             plan = run.plans[k]
             offset, factor = landing.steer() if landing else (0, 1.0)
-            index = min(max(head.index + offset, 0), STEPS - 1)
-            bits = run.frame(plan, index, effort.scaled(factor), guess and guess[plan.frame])
+            bits = run.frame(
+                plan, _clamped(base + offset), effort.scaled(factor), guess and guess[plan.frame]
+            )
             if landing:
                 landing.take(bits)
         coded = run.result()
@@ -182,7 +190,7 @@ def encode_ahead(
 def code_index(coder, buf, models: tables.Models, index: int, before: int, lookahead: bool) -> int:
     """Code the step index of a frame relative to the one coded before; clamped to 0..255."""
     change = eb.code_signed(coder, buf, index - before, models.blocks, 452 if lookahead else 400, 0, 60)
-    return min(max(before + int(change), 0), STEPS - 1)
+    return _clamped(before + int(change))
 
 
 def decode_unit(payload: bytes, frames: int) -> tuple[np.ndarray, int]:

@@ -84,6 +84,13 @@ def test_low_latency_meets_the_rate_from_below_and_pays_as_it_goes():
         texture.encode_units(tiny, TextureConfig(bytes_per_frame=1, lookahead=False), 64)
 
 
+@pytest.mark.parametrize("rate, seed", [(3.0, 0), (4.0, 4), (6.0, 2)])
+def test_low_latency_meets_low_rates_where_little_is_left_for_the_last_frames(rate, seed):
+    tiny = moving(56, 36, 64, seed)
+    (payload,) = texture.encode_units(tiny, TextureConfig(bytes_per_frame=rate, lookahead=False), 56)
+    assert 0.75 * rate * 56 <= len(payload) <= rate * 56
+
+
 def test_low_latency_quality_is_met_in_every_frame():
     tiny = moving(12, 36, 64, 1)
     data = texture.encode(tiny, TextureConfig(psnr=28, lookahead=False))
