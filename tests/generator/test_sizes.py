@@ -117,3 +117,27 @@ def test_converted_parts_can_stand_in():
     shown = denoise_clip({**params, "controlnet": moved["controlnet"]}, cfg, scene, x, time)
     looked = denoise_clip(params, cfg, scene, x, time, MotionTime(moved["motion"], model, 2))
     assert float(jnp.abs(shown - alone).max()) > 1e-4 and float(jnp.abs(looked - alone).max()) > 1e-4
+
+
+def test_looking_at_other_frames_is_softmax_attention():
+    """Against the formula, written with einsum: relative biases, hidden frames, heads."""
+    import dataclasses
+
+    from semjax.generator.layers import dense, rms
+    from semjax.generator.temporal import keys_values, look
+
+    model = dataclasses.replace(generator.preset("minuscule"), temporal=6, heads=3, relative=2)
+    rng = np.random.default_rng(0)
+    shapes = generator.param_shapes(model)["temporal"]["mid_0"]
+    params = jax.tree.map(lambda s: jnp.asarray(rng.standard_normal(s.shape), jnp.float32), shapes)
+    x, other = (jnp.asarray(rng.standard_normal((2, n, 3, 2, 16)), jnp.float32) for n in (2, 4))
+    apart = jnp.asarray(rng.integers(-4, 5, (2, 2, 4)))
+    seen = jnp.asarray(rng.random((2, 2, 4)) < 0.7).at[..., 0].set(True)
+    keys, values = keys_values(params, other)
+    got = look(params, model, x, keys, values, apart, seen)
+    split = lambda y: y.reshape(*y.shape[:-1], 3, 2)  # noqa: E731
+    scores = jnp.einsum("bqyxnd,bkyxnd->byxnqk", split(dense(params["query"], rms(x))), split(keys)) / 2**0.5
+    bias = jnp.moveaxis(params["bias"][:, jnp.clip(apart, -2, 2) + 2], 0, 1)
+    scores = jnp.where(seen[:, None, None, None], scores + bias[:, None, None], -jnp.inf)
+    want = jnp.einsum("byxnqk,bkyxnd->bqyxnd", jax.nn.softmax(scores, -1), split(values))
+    np.testing.assert_allclose(got, dense(params["out"], want.reshape(2, 2, 3, 2, 6)), atol=2e-5)

@@ -53,6 +53,31 @@ def test_examples_are_what_a_receiver_gets(folder):
     assert 0 < np.mean(error**2) < 2000, "coded, and recognisable"
 
 
+def test_examples_from_a_clip_folder(tmp_path):
+    from PIL import Image
+
+    from semjax import video
+
+    frames, labels = moving_disc(6, 48)
+    (tmp_path / "disc/frames").mkdir(parents=True)
+    for i, frame in enumerate(frames):
+        Image.fromarray(frame[:40]).save(tmp_path / f"disc/frames/{i:03d}.png")
+    video.write_labels(tmp_path / "disc/labels", labels[:, :40])
+    (tmp_path / "disc/caption.txt").write_text("a disc\n")
+    ex.write_examples(tmp_path / "out", 2, 5, SMALL, tmp_path / "disc")
+    files = sorted((tmp_path / "out").glob("*.npz"))
+    first = ex.read_example(files[0])
+    assert len(files) == 2 and first.frames.shape == (4, 32, 32, 3) and first.caption == "a disc"
+    assert set(np.unique(first.labels)) == {0, 1}
+    red = first.frames[..., 0] > 180
+    assert (red == (first.labels == 1)).mean() > 0.9, "maps and frames are cut alike"
+    before = [f.stat().st_mtime_ns for f in files]
+    ex.write_examples(tmp_path / "out", 2, 5, SMALL, tmp_path / "disc")
+    assert [f.stat().st_mtime_ns for f in files] == before, "what is there is kept"
+    with pytest.raises(InputError, match="has 6 frames"):
+        next(ex.folder_examples(tmp_path / "disc", 0, ex.ExampleConfig(frames=9)))
+
+
 def test_batches_depend_on_seed_and_step_alone(folder):
     cfg = DataConfig(batch=3, frames=2, crop=16)
     a, b = (Examples(folder, cfg, MODEL, 7) for _ in range(2))
