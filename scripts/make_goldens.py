@@ -64,7 +64,7 @@ def streams() -> dict[str, bytes]:
         Caption(0, 9, "A red ball rolls to the right."),
         Caption(10, 19, "It passes a yellow one – élan!"),
     ]
-    cfg = SenderConfig(bitrate=24000, period=8)
+    cfg = SenderConfig(bitrate=26000, period=8)
     every = container.pack(encode(clip, labels=labels, captions=words, fps=20, cfg=cfg))
     header, packets = container.split(every)
     odd_clip, odd_labels = scene(5, 37, 53)
