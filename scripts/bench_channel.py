@@ -1,12 +1,16 @@
-"""Figures of docs/channel.md: decoder throughput against Sionna, and what falls first as the channel gets worse.
+"""Figures of docs/channel.md: decoder throughput against Sionna, what falls first, and the sweep against H.26x.
 
-    python scripts/bench_channel.py throughput [--reference PYTHON]   # a Python that has sionna 1.2 and TensorFlow
-    python scripts/bench_channel.py degradation [--seeds 20]
+    python scripts/bench.py channel throughput [--reference PYTHON]   # a Python that has sionna 1.2 and TensorFlow
+    python scripts/bench.py channel degradation [--seeds 20]
+    python scripts/bench.py channel sweep CLIP... [--out DIR] [--channel awgn] [--cbr 1e-3] [--seeds 10] [--frames 60]
+    python scripts/bench.py channel report DIR     # tables and plot of a sweep again
 
+`sweep` writes sweep.jsonl (a line as each point ends), sweep.md and sweep.png into DIR; see scripts/link_sweep.py.
 `throughput` runs both decoders on one machine in one run, in turns, so that what else runs there slows both.
 """
 
 import argparse
+import json
 import pathlib
 import subprocess
 import sys
@@ -145,20 +149,68 @@ def degradation(seeds: int) -> None:
                 )
 
 
+def sweep(args) -> None:
+    import link_sweep
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    with open(args.out / "sweep.jsonl", "a") as log:
+        for folder in args.clips:
+            clip = link_sweep.Clip.read(folder, args.frames)
+            for row in link_sweep.sweep(clip, args.channel, args.cbr, args.snr, args.seeds, args.cases):
+                print(json.dumps(row), file=log, flush=True)
+                print(
+                    row["clip"], row["case"], row["system"], row["snr"], row["bytes"], row["psnr"], flush=True
+                )
+    report(args.out)
+
+
+def report(folder: pathlib.Path) -> None:
+    import link_sweep
+
+    rows = [json.loads(line) for line in (folder / "sweep.jsonl").read_text().splitlines()]
+    text = ""
+    for clip, case in dict.fromkeys((row["clip"], row["case"]) for row in rows):
+        here = [row for row in rows if (row["clip"], row["case"]) == (clip, case)]
+        for measure in ("psnr", "ms_ssim", "gmsd", "bytes", "symbols"):
+            text += f"### {clip}, {case}: {measure}\n\n{link_sweep.table(here, measure)}\n\n"
+    (folder / "sweep.md").write_text(text)
+    link_sweep.plot(rows, folder / "sweep.png")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("throughput", "degradation", "serve"))
-    parser.add_argument("--reference", help="Python with sionna and tensorflow")
-    parser.add_argument("--seeds", type=int, default=20)
+    whats = parser.add_subparsers(dest="what", required=True)
+    whats.add_parser("serve")
+    part = whats.add_parser("throughput")
+    part.add_argument("--reference", help="Python with sionna and tensorflow")
+    part = whats.add_parser("degradation")
+    part.add_argument("--seeds", type=int, default=20)
+    part = whats.add_parser("sweep")
+    part.add_argument(
+        "clips", nargs="+", type=pathlib.Path, help="folders with video.mp4 or frames/, perhaps labels/"
+    )
+    part.add_argument("--out", type=pathlib.Path, default=pathlib.Path("sweep-out"))
+    part.add_argument("--channel", choices=("awgn", "rayleigh"), default="awgn")
+    part.add_argument("--cbr", type=float, default=1e-3)
+    part.add_argument("--snr", type=float, nargs="+", default=list(range(-2, 21, 2)))
+    part.add_argument("--seeds", type=int, default=10)
+    part.add_argument("--frames", type=int, default=60)
+    part.add_argument("--cases", nargs="+", choices=("adapted", "fixed"), default=["adapted", "fixed"])
+    part = whats.add_parser("report")
+    part.add_argument("out", type=pathlib.Path)
     args = parser.parse_args()
     if args.what == "serve":
         serve()
     elif args.what == "throughput":
         throughput(args.reference)
-    else:
+    elif args.what == "degradation":
         degradation(args.seeds)
+    elif args.what == "sweep":
+        sweep(args)
+    else:
+        report(args.out)
 
 
 if __name__ == "__main__":
