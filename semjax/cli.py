@@ -241,22 +241,40 @@ class Evaluate:
 
 @dataclasses.dataclass(frozen=True)
 class Convert:
-    """Turn a PyTorch checkpoint into parameters for JAX (in a later version).
+    """Turn a PyTorch checkpoint into parameters for JAX.
 
-    Example: semjax convert some/diffusers/folder --out params
+    Writes OUT/semjax.json and OUT/params, for every network of a pipeline in a folder of its name.
+    Example: semjax convert some/diffusers/folder --out params --dtype bfloat16
     """
 
     source: Positional[str]
     """Folder of a diffusers or transformers model, safetensors file, or hub name."""
     out: Path = Path("params")
     """Folder to write."""
+    config: Path | None = None
+    """The network's config.json, where it is not beside the weights."""
+    variant: str | None = None
+    """Which of several sets of weights, as diffusers names them, such as fp16."""
+    dtype: str | None = None
+    """float32, bfloat16 or float16; without it that of the file."""
+    allow_pickle: bool = False
+    """Read pickled checkpoints as well, with PyTorch, tensors alone."""
 
     def run(self) -> None:
-        """Say that this version cannot."""
-        raise NotAvailableError(
-            "converting checkpoints is not available in this version, which has no networks yet; "
-            "the generator that needs none is --generator none"
+        """Do it."""
+        from semjax import checkpoints
+
+        done = checkpoints.convert(
+            self.source,
+            self.out,
+            config=self.config,
+            variant=self.variant,
+            dtype=self.dtype,
+            allow_pickle=self.allow_pickle,
         )
+        for part, what in done.items():
+            print(f"{part}: {what}")
+        print(f"written to {self.out}")
 
 
 def _table(counts: dict[str, int]) -> str:

@@ -141,6 +141,10 @@ def export(source: str | Path, out: str | Path) -> None:
     (out / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def local(source: str | Path) -> Path:
     """`source` as a path on this machine; the name of a model on the hub is downloaded. `InputError` if it fails."""
     path = Path(source)
@@ -163,5 +167,7 @@ def local(source: str | Path) -> Path:
             "which is not installed."
         ) from error
     except Exception as error:  # many kinds: no network, no such model, no permission
-        raise InputError(f"There is no {source} here, and the hub did not give it: {error}") from error
+        raise InputError(
+            f"There is no {source} here, and the hub did not give it: {_first_line(error)}"
+        ) from error
     return folder / part if part else folder

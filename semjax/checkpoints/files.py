@@ -96,7 +96,7 @@ def _unpickle(file: Path) -> dict[str, np.ndarray]:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # its unpickler raises many kinds
         raise InputError(
-            f"{file} holds more than tensors, or is damaged; PyTorch will not load it: {error}"
+            f"{file} holds more than tensors, or is damaged: PyTorch refuses it with weights_only."
         ) from error
     state = state.get("state_dict", state)
     if not all(isinstance(value, torch.Tensor) for value in state.values()):

@@ -195,7 +195,7 @@ def bad(clip, tmp_path):
         (["transmit", "{clip}", "--channel", "loss", "--loss", "1.5"], "probability"),
         (["transmit", "{clip}", "--generator", "tiny"], "not available in this version"),
         (["transmit", "{clip}", "--system", "mirage"], "not available in this version"),
-        (["convert", "somewhere"], "not available in this version"),
+        (["convert", "somewhere"], "no file or folder somewhere"),
         (["decode", "nowhere.smj"], "nowhere.smj"),
         (["decode", "{clip}"], "not a semjax stream"),
         (["info", "{clip}"], "not a semjax stream"),
