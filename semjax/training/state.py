@@ -85,7 +85,10 @@ class Checkpoints:
         import orbax.checkpoint as ocp
 
         self._ocp = ocp
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+        # Written before training goes on: a save in the background could meet the run that takes over after a kill.
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, create=True, enable_async_checkpointing=False
+        )
         self.manager = ocp.CheckpointManager(Path(folder).absolute(), options=options)
 
     def save(self, state: dict[str, Any]) -> None:
@@ -108,8 +111,7 @@ class Checkpoints:
             raise InputError(f"the checkpoint of step {step} is of another run: {error}") from error
 
     def close(self) -> None:
-        """Wait until everything is written."""
-        self.manager.wait_until_finished()
+        """End the manager; everything is written."""
         self.manager.close()
 
 
