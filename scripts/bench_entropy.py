@@ -3,8 +3,8 @@
     python scripts/bench_entropy.py [--captions FILE.json ...] [--sentences FILE.txt ...] [--json OUT.json] [--rounds 7]
 
 Captions are read from every "caption" key of the JSON files, sentences one a line from the text files. Needs the
-peers `brotli` and `constriction` (pip install brotli constriction). Times are the best of several interleaved rounds
-on one thread; compare them within a run only.
+peers `brotli` and `constriction` (pip install brotli constriction). Times are processor
+time, the best of several interleaved rounds on one thread; compare them within a run only.
 """
 
 import argparse
@@ -64,9 +64,9 @@ def best(rounds: int, jobs: dict) -> dict:
         job()
     for _ in range(rounds):
         for name, job in jobs.items():
-            start = time.perf_counter()
+            start = time.process_time()
             job()
-            times[name] = min(times[name], time.perf_counter() - start)
+            times[name] = min(times[name], time.process_time() - start)
     return {name: 1e9 * t / SYMBOLS for name, t in times.items()}
 
 

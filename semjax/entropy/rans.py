@@ -182,27 +182,24 @@ def encode_spans(start, freq, *, precision: int = PRECISION, tries: int = TRIES)
     """
     n, width = start.shape[0], _top(precision) // 8
 
+    size = 2 * n + 4
+    # The decoder reads the bytes last to first, after the state: they are written from the end of `data` down.
+    # Two at a time, due or not: what was not due is overwritten by what comes next.
+
     def step(carry, span):
-        x, before = carry
+        x, at, data = carry
         x, b0, b1, count = _spill(x, span[1], precision)
-        written = b0.astype(jnp.uint32) | (b1.astype(jnp.uint32) << 8) | (count.astype(jnp.uint32) << 16)
-        return (_advance(x, span[0], span[1], precision), before + count), (written, before)
+        data = lax.dynamic_update_slice(data, jnp.stack([b1, b0]), (at - 2,))
+        return (_advance(x, span[0], span[1], precision), at - count, data), None
 
     x, short = _start(start, freq, precision, tries)
-    (x, after), (written, before) = lax.scan(
-        step, (x, jnp.int32(0)), (start[: n - 1], freq[: n - 1]), reverse=True
+    (x, at, data), _ = lax.scan(
+        step, (x, jnp.int32(size), jnp.zeros(size, jnp.uint8)), (start[: n - 1], freq[: n - 1]), reverse=True
     )
-    count = (written >> 16).astype(jnp.int32)
-    # Bytes were written first to last; the decoder reads them last to first, after the state.
-    total = width + after
-    at = total - 1 - before
-    size = 2 * n + 4
-    data = jnp.zeros(size, jnp.uint8)
-    data = data.at[jnp.where(count > 0, at, size)].set(written.astype(jnp.uint8), mode="drop")
-    data = data.at[jnp.where(count > 1, at - 1, size)].set((written >> 8).astype(jnp.uint8), mode="drop")
     state = (x >> jnp.arange(8 * width - 8, -1, -8, dtype=jnp.uint32)).astype(jnp.uint8)
-    data = data.at[:width].set(state)
-    total -= short.astype(jnp.int32)
+    data = lax.dynamic_update_slice(data, state, (at - width,))
+    data = lax.dynamic_slice(jnp.concatenate([data, jnp.zeros(size, jnp.uint8)]), (at - width,), (size,))
+    total = size - at + width - short.astype(jnp.int32)
     return jnp.where(jnp.arange(size) < total, data, 0), total
 
 
