@@ -154,6 +154,10 @@ def _reach_quality(passes, target) -> bytes:
         fineness = min(max((lam / KAPPA) ** 0.5 / loss, _FINEST), _COARSEST)
         scale, lam = min(max(round(fineness), 2), MAX_SCALE), KAPPA * fineness**2
     search.settle(scale)
+    while search.found() is None and scale > 2:  # cells too coarse for the target at any lambda
+        scale -= max(1, scale // 4)
+        search.run(scale, KAPPA * scale**2)
+        search.settle(scale)
     for step in (1, -1):  # lambda alone, and whether other cells do better
         while search.improves(scale + step):
             scale += step

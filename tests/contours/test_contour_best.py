@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from semjax.contours import ContourConfig, decode, encode
+from semjax.contours import ContourConfig, decode, encode, rate
 from semjax.contours.best_encoder import Sender
 from semjax.contours.between import between, sliding
 from semjax.errors import RateError
@@ -58,6 +58,19 @@ def test_target_miou_is_reached_and_pays(clip):
         sizes.append(len(data))
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1] <= len(encode(clip, LOSSLESS))
     assert np.array_equal(decode(encode(clip[:3], ContourConfig(target_miou=1.0))), clip[:3])
+
+
+def test_a_target_that_only_fine_cells_reach():
+    class Passes:
+        """A clip whose loss at six-pixel cells is too much at any lambda."""
+
+        def at(self, scale, lam):
+            return bytes(int(3000 / scale / (1 + lam))), 1 - 0.02 * scale - 1e-3 * lam
+
+        def lossless(self):
+            return bytes(10000), 1.0
+
+    assert len(rate._reach_quality(Passes(), 0.9)) < 700
 
 
 def test_bytes_per_frame_is_kept(clip):
