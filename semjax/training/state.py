@@ -84,7 +84,7 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int = 2):
         import orbax.checkpoint as ocp
 
-        self._ocp = ocp
+        self._ocp, self.note = ocp, Path(folder) / "shapes.txt"
         # Written before training goes on: a save in the background could meet the run that takes over after a kill.
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep, create=True, enable_async_checkpointing=False
@@ -95,6 +95,9 @@ class Checkpoints:
         """Write a state, unless its step is there already."""
         step = int(state["step"])
         if step not in self.manager.all_steps():
+            partial = self.note.with_suffix(".partial")
+            partial.write_text(_described(state))
+            partial.replace(self.note)
             self.manager.save(step, args=self._ocp.args.StandardSave(state))
 
     def latest(self, like: dict[str, Any]) -> dict[str, Any] | None:
@@ -105,14 +108,20 @@ class Checkpoints:
         step = self.manager.latest_step()
         if step is None:
             return None
-        try:
-            return self.manager.restore(step, args=self._ocp.args.StandardRestore(like))
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"the checkpoint of step {step} is of another run: {error}") from error
+        # Asked before Orbax is: it reports a state of other shapes from several threads at once.
+        if self.note.read_text() != _described(like):
+            raise InputError(f"the checkpoints in {self.note.parent} are of another run; give another folder")
+        return self.manager.restore(step, args=self._ocp.args.StandardRestore(like))
 
     def close(self) -> None:
         """End the manager; everything is written."""
         self.manager.close()
+
+
+def _described(state: dict[str, Any]) -> str:
+    """Names, shapes and types of a state, one a line."""
+    found, _ = jax.tree_util.tree_flatten_with_path(state)
+    return "".join(f"{jax.tree_util.keystr(path)} {x.shape} {x.dtype}\n" for path, x in found)
 
 
 def save_parts(path: Path, params: Params) -> None:
