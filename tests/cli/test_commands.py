@@ -193,7 +193,7 @@ def bad(clip, tmp_path):
         (["transmit", "{clip}", "--channel", "loss", "--burst", "0"], "burst"),
         (["info", "{clip}", "--snr", "nan"], "SNR"),
         (["transmit", "{clip}", "--channel", "loss", "--loss", "1.5"], "probability"),
-        (["transmit", "{clip}", "--generator", "tiny"], "not available in this version"),
+        (["transmit", "{clip}", "--generator", "tiny"], "no bundled weights"),
         (["transmit", "{clip}", "--system", "mirage"], "not available in this version"),
         (["convert", "somewhere"], "no file or folder somewhere"),
         (["decode", "nowhere.smj"], "nowhere.smj"),

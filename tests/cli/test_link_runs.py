@@ -117,7 +117,8 @@ def test_what_fails_its_check_is_missing_and_the_rest_is_as_sent():
             assert got.units[layer].get(unit) == (None if (layer, unit) in lost else payload)
     assert {layer for layer, _ in lost} == {"texture"}, "the least protected layer falls first"
     assert link.send(data, cfg, KEY) == sent
-    assert link.send(data, cfg, jax.random.key(6)) != sent
+    middling = dataclasses.replace(cfg, snr_db=4.9)
+    assert len({link.send(data, middling, jax.random.key(seed)).arrived for seed in range(6)}) > 1
 
 
 def test_the_header_is_sent_until_it_arrives():
