@@ -42,7 +42,7 @@ class _Sender:
 @dataclasses.dataclass(frozen=True)
 class _Receiver:
     generator: str = "none"
-    """What paints the video: none (no network). Diffusion generators come with a later version."""
+    """What paints the video: none (no network), tiny (the bundled weights) or a folder of weights."""
     seed: int = 0
     """Seed of everything random: channel and generator."""
 
@@ -115,6 +115,7 @@ class Transmit:
             self.out,
             command,
             self.cbr,
+            self.steps,
         )
         print(_table(report["bytes"]))
         print(_link_lines(report["link"], link.channel))
@@ -168,7 +169,14 @@ class Decode:
         """Do it."""
         from semjax import jobs
 
-        jobs.decode(self.input, self.receiver.generator, self.receiver.seed, self.out, self.allow_truncated)
+        jobs.decode(
+            self.input,
+            self.receiver.generator,
+            self.receiver.seed,
+            self.out,
+            self.allow_truncated,
+            self.steps,
+        )
         print(self.out)
 
 

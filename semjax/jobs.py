@@ -61,15 +61,17 @@ def transmit(
     out: Path,
     command: str,
     cbr: float | None = None,
+    steps: int | None = None,
 ) -> dict:
     """Video file to video file through the whole chain; writes the five files of a run into `out`.
 
-    With `cbr` the sender's bitrate is what fits that many symbols / (C H W T) on a radio link.
+    With `cbr` the sender's bitrate is what fits that many symbols / (C H W T) on a radio link. `steps`: denoising
+    steps of a diffusion generator.
     Returns the content of report.json. Raises StreamError when the stream's header does not arrive.
     """
     if cbr is not None and sender.bitrate is not None:
         raise InputError("a clip is coded for a bitrate or for a CBR: give --bitrate or --cbr, not both")
-    generator = load_generator(generator_name)
+    generator = load_generator(generator_name, **_options(steps))
     clock, texture_ready = Clock(), ahead.compile_texture()
     frames, labels, captions = inputs.open()
     with _folder_in_place(out) as folder:
@@ -143,9 +145,22 @@ def encode(inputs: Inputs, sender: causal.SenderConfig, out: Path) -> container.
     return stream
 
 
-def decode(path: Path, generator_name: str, seed: int, out: Path, allow_truncated: bool) -> container.Stream:
+def _options(steps: int | None) -> dict:
+    if steps is not None and steps < 1:
+        raise InputError(f"a generator takes at least 1 step, not {steps}")
+    return {} if steps is None else {"steps": steps}
+
+
+def decode(
+    path: Path,
+    generator_name: str,
+    seed: int,
+    out: Path,
+    allow_truncated: bool,
+    steps: int | None = None,
+) -> container.Stream:
     """Stream file to video file."""
-    generator = load_generator(generator_name)
+    generator = load_generator(generator_name, **_options(steps))
     stream = container.unpack(read_stream(path), allow_truncated=allow_truncated)
     info = stream.info
     with video.VideoWriter(out, info.fps, info.width, info.height) as writer:

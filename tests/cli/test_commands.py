@@ -194,6 +194,8 @@ def bad(clip, tmp_path):
         (["info", "{clip}", "--snr", "nan"], "SNR"),
         (["transmit", "{clip}", "--channel", "loss", "--loss", "1.5"], "probability"),
         (["transmit", "{clip}", "--generator", "tiny"], "no bundled weights"),
+        (["transmit", "{clip}", "--steps", "0"], "at least 1 step"),
+        (["transmit", "{clip}", "--generator", "{bad}/nothing"], "no generator"),
         (["transmit", "{clip}", "--system", "mirage"], "not available in this version"),
         (["convert", "somewhere"], "no file or folder somewhere"),
         (["decode", "nowhere.smj"], "nowhere.smj"),
