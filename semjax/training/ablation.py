@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from semjax import diffusion, metrics
+from semjax.errors import InputError
 from semjax.generator import pictures
 from semjax.generator.config import GeneratorConfig
 from semjax.generator.network import ClipTime, denoise_clip, prepare
@@ -39,6 +40,8 @@ def ablation(params: dict, cfg: GeneratorConfig, folder: Path, most: int = 8) ->
     clips' own warping error.
     """
     clips = [read_example(f) for f in sorted(folder.glob("*.npz")) if is_held_back(f)][:most]
+    if not clips:
+        raise InputError(f"none of the examples in {folder} is held back; write more of them")
     rows = ["| variant | " + " | ".join(MEASURES) + " |", "|---|" + "--:|" * len(MEASURES)]
     own = np.mean([float(metrics.warping_error(c.frames, c.frames)) for c in clips])
     rows.append("| the clips themselves | " + " | ".join([""] * (len(MEASURES) - 1)) + f" | {own:.5f} |")

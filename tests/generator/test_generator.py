@@ -198,4 +198,6 @@ def test_two_thousand_frames_take_constant_time_and_memory(params):
     assert step._cache_size() == 1
     assert jax.tree.map(jnp.shape, cache) == shapes and int(cache.count[0]) == 2000
     assert live[1] <= live[0] * 1.01
-    assert np.median(times[-500:]) < 1.5 * np.median(times[100:600])
+    # The fastest of many: the machine may be busy with something else for a while.
+    early, late = (np.percentile(part, 5) for part in (times[100:600], times[-500:]))
+    assert late < 1.5 * early
