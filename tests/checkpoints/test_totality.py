@@ -1,5 +1,8 @@
 """Every key and shape of the published networks maps to one parameter, without any weights."""
 
+import subprocess
+import sys
+
 import diffusers
 import jax
 import numpy as np
@@ -64,3 +67,13 @@ def test_a_file_without_a_config_is_recognised(tmp_path):
     (tmp_path / "config.json").unlink()
     settings = files.settings(tmp_path, None, files.find(tmp_path))
     assert settings["latent_channels"] == 16
+
+
+def test_nothing_of_pytorch_is_loaded():
+    """Networks, converter and sampling come without PyTorch, its projects, or a checkpoint library."""
+    code = (
+        "import sys, semjax.checkpoints, semjax.text_to_image; "
+        "print([m for m in ('torch', 'diffusers', 'transformers', 'orbax', 'flax.nnx') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
