@@ -100,8 +100,9 @@ def planted(seed: int):
         other = changed(scene, event, int(rng.choice(seen)), rng)
         if other is not None:
             after[event] = frames_of(other)
-    elsewhere = host(_sample(jax.random.key(seed + 10_000_000), CFG))
-    after["cut"] = frames_of(elsewhere)
+    elsewhere = frames_of(settled(host(_sample(jax.random.key(seed + 10_000_000), CFG))))
+    if steady(elsewhere[1]) or not elsewhere[1].any():
+        after["cut"] = elsewhere
     return frames, labels, after
 
 
