@@ -27,7 +27,7 @@ from semjax._progress import progress
 from semjax.errors import InputError, SemjaxError
 from semjax.training.ablation import ablation
 from semjax.training.data import is_held_back
-from semjax.training.examples import ExampleConfig, read_example, write_examples
+from semjax.training.examples import Example, ExampleConfig, read_example, write_examples
 from semjax.training.loop import LoopConfig, run_stage
 from semjax.training.recipes import Recipe, recipe
 from semjax.training.samples import sampler
@@ -110,37 +110,33 @@ def examples(args: ExamplesCommand) -> None:
 
 def run(args: RunCommand) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
-    stages = [
-        r for r in recipe(args.preset) if (r.stage.stage in args.stages if args.stages else not r.asked)
-    ]
+    stages = recipe(args.preset)
     params = generator.init_params(jax.random.key(args.seed), stages[0].stage.model)
     if args.start:
         params |= load_parts(args.start)
     shown = read_example(waited_for(args.data, args.wait))
     (args.out / "command.json").write_text(json.dumps({"command": sys.argv, "jax": jax.__version__}) + "\n")
     for number, plan in enumerate(stages):
-        folder, plan = args.out / f"{number}-{plan.stage.stage}", adjusted(plan, args)
+        folder = args.out / f"{number}-{plan.stage.stage}"
         left = folder / "parameters.safetensors"
+        wanted = plan.stage.stage in args.stages if args.stages else not plan.asked
+        # What an earlier call has left is where the stages after it begin, asked for or not.
+        if not wanted and not left.exists():
+            continue
         if not left.exists():
-            steps = {
-                "save_every": args.save_every,
-                "log_every": args.log_every,
-                "sample_every": args.sample_every,
-            }
-            swift = (("xla_backend_optimization_level", 0),) if args.quick_compile else ()
-            loop = LoopConfig(seed=args.seed, seconds=args.seconds, compiler=swift, **steps)
-            draw = sampler(shown, dataclasses.replace(plan.stage.run(), consistency=1.0))
-            parts = {
-                "stage": plan.stage,
-                "data": plan.data,
-                "optim": plan.optim,
-                "loop": loop,
-                "sample": draw,
-            }
-            params = run_stage(params, args.data, folder, **parts)
-            save_parts(left, params)
-        params = load_parts(left)
+            save_parts(left, train_stage(params, args, folder, adjusted(plan, args), shown))
+        params |= load_parts(left)
         print(f"{plan.stage.stage}: {left}", flush=True)
+
+
+def train_stage(params: dict, args: RunCommand, folder: Path, plan: Recipe, shown: Example) -> dict:
+    """One stage of a run; the parameters that it leaves."""
+    every = {"save_every": args.save_every, "log_every": args.log_every, "sample_every": args.sample_every}
+    swift = (("xla_backend_optimization_level", 0),) if args.quick_compile else ()
+    loop = LoopConfig(seed=args.seed, seconds=args.seconds, compiler=swift, **every)
+    draw = sampler(shown, dataclasses.replace(plan.stage.run(), consistency=1.0))
+    parts = {"stage": plan.stage, "data": plan.data, "optim": plan.optim, "loop": loop, "sample": draw}
+    return run_stage(params, args.data, folder, **parts)
 
 
 def waited_for(data: Path, count: int) -> Path:
