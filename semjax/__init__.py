@@ -15,6 +15,9 @@ Rooms
     channel     what happens on the link         semantics   pixels -> meaning
     painting    meaning -> pixels, no network    metrics     how good is it
     scenes      procedural scenes                systems     causal, mirage, lgvsc
+    models      Linen networks                   checkpoints PyTorch weights -> JAX, on disk
+    diffusion   samplers, causal rollout         generator   the causal diffusion receiver
+    training    losses, data, loops              text_to_image   Stable Diffusion in one jitted function
 """
 
 import importlib
@@ -37,8 +40,9 @@ _VERBS = {
     "SemjaxError": "semjax.errors",
 }
 _ROOMS = (
-    "channel", "contours", "entropy", "errors", "jobs", "metrics", "models", "painting", "report", "scenes",
-    "semantics", "stills", "stream", "systems", "texture", "types", "video",
+    "channel", "checkpoints", "contours", "diffusion", "entropy", "errors", "generator", "jobs", "metrics", "models",
+    "painting", "report", "scenes", "semantics", "stills", "stream", "systems", "text_to_image", "texture", "training",
+    "types", "video",
 )  # fmt: skip
 
 __all__ = ["__version__", *_VERBS, *_ROOMS]
