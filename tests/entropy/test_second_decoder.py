@@ -140,7 +140,7 @@ class _Model:
                     if own.keys[k] != key:
                         own.keys[k] = key
                         there = base.place(key) if base else 0
-                        known = base and base.keys[there] == key
+                        known = base and base.keys[there] == key and there != k
                         own.lines[k] = [list(m) for m in base.lines[there]] if known else _fresh_line()
                     places.append(k)
             inner = node if b < 4 else 2 ** (b - 4) | node & (2 ** (b - 4) - 1)
