@@ -232,14 +232,19 @@ def _packets(stream: Stream) -> list[bytes]:
     preset = _preset(_header_fields(stream))
     keyed = []
     for index, layer in enumerate(LAYERS):
-        for unit, payload in stream.units.get(layer, {}).items():
+        last = -1
+        for unit, payload in sorted(stream.units.get(layer, {}).items()):
             if not 0 <= unit < stream.unit_count(layer):
                 raise InputError(
                     f"the {layer} layer has {stream.unit_count(layer)} units, none has number {unit}"
                 )
             if payload:
-                packets = list(_unit_packets(preset, index, unit, bytes(payload)))
-                keyed.append((unit * stream.spans[layer], index, packets))
+                # Sequence numbers bridge gaps of 31 units; through longer ones an empty unit leads on.
+                waymarks = range(last + SEQUENCES, unit, SEQUENCES)
+                for number, content in (*((mark, b"") for mark in waymarks), (unit, bytes(payload))):
+                    packets = list(_unit_packets(preset, index, number, content))
+                    keyed.append((number * stream.spans[layer], index, packets))
+                last = unit
     return [packet for *_, packets in sorted(keyed, key=lambda k: k[:2]) for packet in packets]
 
 
@@ -319,7 +324,8 @@ class _Parser:
             self.last[layer] = unit
             pieces = self.open[layer] = [payload]
         if len(payload) < PART_BYTES:
-            self.units[layer][self.last[layer]] = b"".join(pieces)
+            if any(pieces):
+                self.units[layer][self.last[layer]] = b"".join(pieces)
             del self.open[layer]
         return True
 

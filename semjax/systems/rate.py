@@ -218,15 +218,19 @@ def _fill(coder: Coder, budget: int, tolerance, width) -> Stream | None:
     # Texture as wide as the picture shows all that a still would, and moves: stills get what it cannot use.
     share = KEYFRAME_SHARE if coder.analysis.tiny.shape[2] < coder.analysis.info.width else 0.0
     plan = _with_keyframes(coder, plan, int(share * budget))
-    best, best_size = None, 0
+    best, best_size, low, high = None, 0, 0.0, None
     for _ in range(ROUNDS):
         stream, size, spare = _fill_texture(coder, plan, budget)
         if best_size < size <= budget:
             best, best_size = stream, size
         if best_size >= budget * (1 - SLACK / 4):
             break
-        # The texture layer is saturated, or even its least is too much beside the keyframes.
-        share = share + 1.5 * spare / budget if spare > 0 else 0.0
+        # The texture layer is saturated, or even its least is too much beside the keyframes: between the two
+        # the stills' share is halved in.
+        if spare > 0:
+            low, share = share, share + 1.5 * spare / budget if high is None else (share + high) / 2
+        else:
+            high, share = share, (low + share) / 2
         changed = _with_keyframes(coder, plan, int(min(share, 1.0) * budget))
         if changed == plan:
             changed = dataclasses.replace(plan, captions=0) if spare < 0 else plan

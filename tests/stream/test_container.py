@@ -181,3 +181,15 @@ def test_dropping_layers():
     assert set(got.units) == {"caption", "contour"}
     assert got.layer("texture") == []
     assert got.units["contour"] == example().units["contour"]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sets(st.integers(0, 299), min_size=1, max_size=8), st.sampled_from(LAYERS))
+def test_sparse_layers_keep_their_places(units, layer):
+    """Sequence numbers are 5 bits; a gap of 32 units and more must not fold over."""
+    info = ClipInfo(300, 64, 48, Fraction(25))
+    stream = sm.Stream(info, {layer: 1}, {layer: {u: bytes([u % 256]) * 3 for u in units}})
+    data = sm.pack(stream)
+    assert sm.unpack(data).units[layer] == stream.units[layer]
+    gaps = np.diff([-1, *sorted(units)])
+    assert len(data) == len(sm.split(data)[0]) + sum(6 + 3 * ((gap - 1) // 32) for gap in gaps)
