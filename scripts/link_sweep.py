@@ -16,8 +16,9 @@ from pathlib import Path
 import jax
 import link_peers
 import numpy as np
+from evaluation.clips import find_clips, load
 
-from semjax import metrics, stream, video
+from semjax import metrics, stream
 from semjax.channel import LinkConfig, price_packets, transmit_packets
 from semjax.errors import RateError
 from semjax.systems import causal, link, rate, sources, verbs
@@ -43,10 +44,8 @@ class Clip:
     @classmethod
     def read(cls, folder: Path, count: int) -> "Clip":
         """The first `count` frames of a folder with video.mp4 or frames/, perhaps labels/ and meta.json."""
-        path = folder / "video.mp4" if (folder / "video.mp4").exists() else folder / "frames"
-        frames = video.read_video(path)[:count]
-        labels = video.read_labels(folder / "labels")[:count] if (folder / "labels").is_dir() else None
-        return cls(folder.name, frames, labels, sources.frames_from_file(path).info.fps)
+        clip = load(next(find_clips(folder)), count)
+        return cls(folder.name, clip.frames, clip.labels, clip.fps)
 
     @property
     def info(self):

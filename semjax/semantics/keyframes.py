@@ -6,6 +6,7 @@ label maps.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -137,14 +138,7 @@ def threshold_for(
 
 def remembered(score: Scorer) -> Scorer:
     """The same scorer, which computes every pair once."""
-    known: dict[tuple[int, int], float] = {}
-
-    def ask(i: int, j: int) -> float:
-        if (i, j) not in known:
-            known[i, j] = float(score(i, j))
-        return known[i, j]
-
-    return ask
+    return functools.cache(lambda i, j: float(score(i, j)))
 
 
 def cascade(
