@@ -209,4 +209,4 @@ def test_some_seeds_of_every_channel_end_in_a_clip(disc_stream, channel):
 @pytest.mark.parametrize("channel", HARD)
 def test_a_thousand_seeds_of_every_channel_end_in_a_clip(disc_stream, channel):
     shares, patterns = outcome(*disc_stream, HARD[channel], range(1000), paint=20)
-    assert 0 < shares.mean() < 1 and patterns > 2  # None among them
+    assert 0 < shares.mean() < 1 and patterns > 10
