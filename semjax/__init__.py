@@ -18,6 +18,7 @@ Rooms
     models      Linen networks                   checkpoints PyTorch weights -> JAX, on disk
     diffusion   samplers, causal rollout         generator   the causal diffusion receiver
     training    losses, data, loops              text_to_image   Stable Diffusion in one jitted function
+    sharding    meshes, rules, cost at scale
 """
 
 import importlib
@@ -41,7 +42,7 @@ _VERBS = {
 }
 _ROOMS = (
     "channel", "checkpoints", "contours", "diffusion", "entropy", "errors", "generator", "jobs", "metrics", "models",
-    "painting", "report", "scenes", "semantics", "stills", "stream", "systems", "text_to_image", "texture", "training",
+    "painting", "report", "scenes", "semantics", "sharding", "stills", "stream", "systems", "text_to_image", "texture", "training",
     "types", "video",
 )  # fmt: skip
 
