@@ -36,6 +36,7 @@ _NAMES = {
     "on_explicit_mesh": "foreign",
     "collectives": "collectives",
     "Collective": "collectives",
+    "by_axis": "collectives",
     "DEVICES": "devices",
     "Device": "devices",
     "Work": "cost",

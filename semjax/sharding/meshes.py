@@ -76,7 +76,9 @@ def make_mesh(shape: MeshShape | str = MeshShape(), devices: Sequence[jax.Device
     sizes = dataclasses.astuple(shape)
     count = math.prod(sizes)
     if count < len(devices) and jax.process_count() > 1:
-        raise InputError(f"the mesh {shape} uses {count} of {len(devices)} devices; several processes use all")
+        raise InputError(
+            f"the mesh {shape} uses {count} of {len(devices)} devices; several processes use all"
+        )
     # jax.make_mesh gives Explicit axes unless told otherwise; it orders TPUs along their links.
     return jax.make_mesh(sizes, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices[:count])
 
@@ -115,7 +117,11 @@ def start(
     if processes is not None and not 0 <= process < processes:
         raise InputError(f"process must be 0 to {processes - 1}, not {process}")
     jax.distributed.initialize(
-        coordinator, processes, process, heartbeat_timeout_seconds=heartbeat, shutdown_timeout_seconds=heartbeat
+        coordinator,
+        processes,
+        process,
+        heartbeat_timeout_seconds=heartbeat,
+        shutdown_timeout_seconds=heartbeat,
     )
 
 

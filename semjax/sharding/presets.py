@@ -73,7 +73,11 @@ def _sizes(mesh: Mesh | Mapping[str, int]) -> dict[str, int]:
 def _blocks(model: ModelConfig):
     """(name in the backbone, name of its places, channels, heads, whether it attends) of every block."""
     unet = model.unet
-    heads, widths, count = unet.blocks("attention_head_dim"), unet.block_out_channels, len(unet.block_out_channels)
+    heads, widths, count = (
+        unet.blocks("attention_head_dim"),
+        unet.block_out_channels,
+        len(unet.block_out_channels),
+    )
     for i, kind in enumerate(unet.down_block_types):
         yield f"down_blocks_{i}", f"down_{i}_\\d+", widths[i], heads[i], kind.startswith("CrossAttn")
     if unet.mid_block_type is not None:

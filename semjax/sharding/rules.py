@@ -60,7 +60,9 @@ def resolve(tree: Any, rules: Sequence[Rule], mesh: Mesh | Mapping[str, int]) ->
     for rule in rules:
         unknown = {axis for entry in rule.axes for axis in _tuple(entry)} - set(sizes)
         if unknown:
-            problems.append(f"the rule {rule.pattern!r} names axes that the mesh {sizes} lacks: {sorted(unknown)}")
+            problems.append(
+                f"the rule {rule.pattern!r} names axes that the mesh {sizes} lacks: {sorted(unknown)}"
+            )
     if problems:
         raise InputError("; ".join(problems))
     for keys, value in jax.tree_util.tree_leaves_with_path(tree):

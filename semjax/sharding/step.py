@@ -93,7 +93,9 @@ def placed(
     along = NamedSharding(mesh, PartitionSpec("data"))
 
     def located(tree, shardings):
-        return jax.tree.map(lambda s, at: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=at), tree, shardings)
+        return jax.tree.map(
+            lambda s, at: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=at), tree, shardings
+        )
 
     one = jax.ShapeDtypeStruct(numbers.shape, numbers.dtype, sharding=along)
     return Placed(
