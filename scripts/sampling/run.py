@@ -13,10 +13,11 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from sampling.feed import Feeder
-from sampling.work import Job, Shape, timeline
+from sampling.work import Job, Shape, spread, timeline
 from sampling.write import Writers
 from semjax import sharding
 from semjax._progress import progress
+from semjax.sharding.meshes import owners
 
 log = logging.getLogger("semjax.sample")
 EVERY = 15.0  # seconds between lines of progress
@@ -76,7 +77,7 @@ class Run:
     def _one_shape(self, shape: Shape, own: Sequence[Job]) -> None:
         ways, cfg = self.mesh.shape["data"], self.generator.cfg
         slots = ways * min(self.batch, -(-len(own) // ways))
-        plan = timeline(own, slots)
+        plan = timeline(own, spread(owners(self.mesh), slots // ways))
         like = sharding.placed(cfg, self.mesh, shape.size, shape.tiny, slots)
         with self.clock("load"):
             if self.params is None:
@@ -105,6 +106,7 @@ class Run:
             cache = sharding.first_cache(self.generator.cfg, like)
             pictures, cache = step(self.params, cache, *feeder.idle(), self.key)
             jax.block_until_ready(pictures)
+        log.info("%d steps begin", steps)
         with self.clock("generate"):
             began = said = time.perf_counter()
             shown = progress(range(steps), steps, "generating") if jax.process_index() == 0 else range(steps)
@@ -133,7 +135,7 @@ class Run:
             "slots": slots,
             "steps": steps,
             "bytes_per_device": sizes,
-            "collectives": [dataclasses.asdict(c) for c in sharding.collectives(step.as_text(), self.mesh)],
+            "collectives": [dataclasses.asdict(c) for c in sharding.traffic(step.as_text(), self.mesh)],
         }
 
 

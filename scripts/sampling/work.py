@@ -95,15 +95,26 @@ def _shared_sizes(found: list[Job]) -> list[Job]:
     return [one(job) for job in found]
 
 
-def timeline(found: Sequence[Job], slots: int) -> Timeline:
-    """Give every job a slot: the longest first, each to the slot that is free first, so that few slots idle."""
+def timeline(found: Sequence[Job], slots: Sequence[int]) -> Timeline:
+    """Give every job a slot: the longest first, each to the slot that is free first, so that few slots idle.
+
+    slots: their numbers, those that are to be filled first in front (see `spread`).
+    """
     waiting = sorted(found, key=lambda job: (-job.frames, job.name))
-    free, turns = [(0, slot) for slot in range(slots)], [[] for _ in range(slots)]
+    free = [(0, rank) for rank in range(len(slots))]
+    turns: list[list[Job]] = [[] for _ in slots]
     for job in waiting:
-        end, slot = heapq.heappop(free)
-        turns[slot].append(job)
-        heapq.heappush(free, (end + job.frames, slot))
+        end, rank = heapq.heappop(free)
+        turns[slots[rank]].append(job)
+        heapq.heappush(free, (end + job.frames, rank))
     return Timeline(tuple(map(tuple, turns)), max(end for end, _ in free))
+
+
+def spread(owners: Sequence[int], each: int) -> list[int]:
+    """The slots of rows with these owners, `each` to a row, ordered so that a few streams go to many hosts."""
+    before = [owners[:row].count(owner) for row, owner in enumerate(owners)]
+    rows = sorted(range(len(owners)), key=lambda row: (before[row], owners[row]))
+    return [row * each + i for i in range(each) for row in rows]
 
 
 def agree(found: Sequence[Job], settings: dict) -> list[Job]:

@@ -5,7 +5,7 @@ Rule, place, explain, renamed   rules over the paths of a tree: shardings, and a
 parameter_rules, cache_rules    the rules of a generator for a mesh, as data
 compile_step, Turn              one compiled step that serves every frame of every stream
 on_explicit_mesh                the same functions on a caller's mesh of Explicit axes
-collectives                     what a compiled program sends between devices, by mesh axis
+traffic, by_axis                what a compiled program sends between devices, by mesh axis
 predict, DEVICES                frames a second on devices that are not at hand
 
 Loaded on first use; nothing asks for devices at import.
@@ -34,7 +34,7 @@ _NAMES = {
     "put_key": "step",
     "put_params": "step",
     "on_explicit_mesh": "foreign",
-    "collectives": "collectives",
+    "traffic": "collectives",
     "Collective": "collectives",
     "by_axis": "collectives",
     "DEVICES": "devices",

@@ -35,7 +35,7 @@ class Collective:
     bytes: int
 
 
-def collectives(text: str, mesh: Mesh) -> list[Collective]:
+def traffic(text: str, mesh: Mesh) -> list[Collective]:
     """The collectives of a compiled program (`compiled.as_text()`) over `mesh`, the largest traffic first.
 
     Loops whose number of rounds the compiler does not know count once; both branches of a condition count.
@@ -54,8 +54,8 @@ def collectives(text: str, mesh: Mesh) -> list[Collective]:
         entry = found[kind, axes, shape]
         entry[0] += times
         entry[1] += times * round(_received(kind, size) * _bytes(shape))
-    traffic = [Collective(*key, *counted) for key, counted in found.items()]
-    return sorted(traffic, key=lambda c: (-c.bytes, c.kind, c.axes, c.shape))
+    moved = [Collective(*key, *counted) for key, counted in found.items()]
+    return sorted(moved, key=lambda c: (-c.bytes, c.kind, c.axes, c.shape))
 
 
 def by_axis(found: list[Collective]) -> dict[str, dict[str, int]]:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Int, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
 from semjax.errors import InputError
 from semjax.generator import (
@@ -39,6 +39,7 @@ class Turn:
     frame: Int[Array, " B"]
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Placed:
     """Shapes and shardings of a step's arguments: trees of ShapeDtypeStructs that carry both."""
@@ -57,8 +58,10 @@ def step(
     key: jax.Array,
     *,
     cfg: GeneratorConfig,
-) -> tuple[UInt8[Array, "B H W 3"], Cache]:
-    """The next frame of B streams as bytes. given: conditions as bytes (`from_bytes`); key: of the whole run.
+    floats: bool = False,
+) -> tuple[UInt8[Array, "B H W 3"] | Float[Array, "B H W 3"], Cache]:
+    """The next frame of B streams as bytes, or as `floats` in [-1, 1]. given: conditions as bytes (`from_bytes`);
+    key: of the whole run.
 
     A stream's frames depend on nothing but its own conditions, the key and its turns: not on its slot, on what else is
     in the batch, or on what its slot held before.
@@ -73,7 +76,7 @@ def step(
         turn.part, turn.frame
     )
     picture, cache = generate_frame(params, cache, from_bytes(given), keys, cfg=cfg)
-    return jnp.rint((picture + 1) * 127.5).astype(jnp.uint8), cache
+    return picture if floats else jnp.rint((picture + 1) * 127.5).astype(jnp.uint8), cache
 
 
 def placed(
@@ -106,7 +109,9 @@ def placed(
     )
 
 
-def compile_step(cfg: GeneratorConfig, mesh: Mesh, like: Placed, options: dict | None = None) -> Any:
+def compile_step(
+    cfg: GeneratorConfig, mesh: Mesh, like: Placed, *, floats: bool = False, options: dict | None = None
+) -> Any:
     """`step`, compiled ahead of time for arguments like these; the cache that goes in is used up.
 
     What comes back takes (params, cache, given, turn, key) of exactly these shapes, and never compiles again. Pictures
@@ -115,7 +120,7 @@ def compile_step(cfg: GeneratorConfig, mesh: Mesh, like: Placed, options: dict |
     whole = NamedSharding(mesh, PartitionSpec())
     out = (NamedSharding(mesh, PartitionSpec("data")), jax.tree.map(lambda s: s.sharding, like.cache))
     key = jax.ShapeDtypeStruct((), jax.random.key(0).dtype, sharding=whole)
-    jitted = jax.jit(functools.partial(step, cfg=cfg), donate_argnums=1, out_shardings=out)
+    jitted = jax.jit(functools.partial(step, cfg=cfg, floats=floats), donate_argnums=1, out_shardings=out)
     lowered = jitted.lower(like.params, like.cache, like.given, like.turn, key)
     return lowered.compile(compiler_options=options)
 

@@ -24,7 +24,9 @@ def weights():
 def clip(frames: int, shift: int):
     """A disc that moves over a gradient: frames uint8 [T, 32, 32, 3] and labels uint8 [T, 32, 32]."""
     y, x = np.mgrid[:32, :32]
-    labels = np.stack([((x - 8 - shift - t) ** 2 + (y - 16) ** 2 < 50) for t in range(frames)]).astype(np.uint8)
+    labels = np.stack([((x - 8 - shift - t) ** 2 + (y - 16) ** 2 < 50) for t in range(frames)]).astype(
+        np.uint8
+    )
     ground = np.stack([5 * x, 6 * y, 90 + 0 * x], -1)
     return np.where(labels[..., None], (220, 80, 30), ground).astype(np.uint8), labels
 
