@@ -1,7 +1,7 @@
 """Paint many received streams at once, on one device or a pod of hosts: the same script, the same videos.
 
     python scripts/sample.py received/ --generator runs/tiny --out videos
-    python scripts/sample.py received/ --generator runs/sd15 --out videos --mesh data=-1,model=1,space=2 --dtype bfloat16
+    python scripts/sample.py received/ --generator runs/sd15 --out videos --mesh data=-1,space=2 --dtype bfloat16
     python scripts/sample.py received/ --generator random:tiny --out videos           # measures; paints nothing of use
 
 STREAMS are .smj files or folders of them. Each becomes OUT/NAME.mp4, under its final name only when it is complete; the
@@ -11,8 +11,8 @@ whatever else is in the batch, on whatever mesh. OUT/run.json says what the run 
 On TPU pods and under Slurm start the same command on every host, without more ("--cluster" for other clusters that JAX
 knows). Elsewhere say who is who:
 
-    python scripts/sample.py received/ --generator runs/tiny --out videos --coordinator host0:9911 --processes 2 --process 0
-    python scripts/sample.py received/ --generator runs/tiny --out videos --coordinator host0:9911 --processes 2 --process 1
+    python scripts/sample.py received/ --out videos --coordinator host0:9911 --processes 2 --process 0
+    python scripts/sample.py received/ --out videos --coordinator host0:9911 --processes 2 --process 1
 
 When a process dies the others stop with an error within a minute; start all of them again to finish the job.
 """
@@ -55,7 +55,7 @@ class Args:
     generator: str = "tiny"
     """tiny (the bundled weights), a folder of weights, or random:PRESET: untrained weights, for measuring alone."""
     mesh: str = "data=-1,model=1,space=1"
-    """Devices by axis: data (streams), model (heads, channels), space (rows of the picture); one may be -1, the rest."""
+    """Devices by axis: data (streams), model (heads, channels), space (rows of pictures); one may be -1, the rest."""
     batch: int = 4
     """Streams at once on each device of the axis data, when there are so many."""
     steps: int = 2

@@ -42,8 +42,8 @@ _VERBS = {
 }
 _ROOMS = (
     "channel", "checkpoints", "contours", "diffusion", "entropy", "errors", "generator", "jobs", "metrics", "models",
-    "painting", "report", "scenes", "semantics", "sharding", "stills", "stream", "systems", "text_to_image", "texture", "training",
-    "types", "video",
+    "painting", "report", "scenes", "semantics", "sharding", "stills", "stream", "systems", "text_to_image", "texture",
+    "training", "types", "video",
 )  # fmt: skip
 
 __all__ = ["__version__", *_VERBS, *_ROOMS]

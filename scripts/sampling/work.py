@@ -1,4 +1,4 @@
-"""What there is to do: streams, their videos, and who does which when. The same on every process, from headers alone."""
+"""What there is to do: streams, their videos, and who does which when: the same on every process."""
 
 import dataclasses
 import hashlib

@@ -36,8 +36,8 @@ class Writers:
     """Encodes the videos of this process' slots: one thread takes batches from the device, `threads` encode.
 
     All queues are bounded: encoders that are slower than the device make `put` wait, and `waited` grows, the seconds
-    that the device may have stood still for them. busy: seconds of encoding over all threads. done: jobs whose video is
-    complete, failed: those that came to nothing.
+    that the device may have stood still for them. busy: seconds of encoding over all threads. done: jobs whose video
+    is complete, failed: those that came to nothing.
     """
 
     def __init__(self, mesh: Mesh, slots: int, threads: int | None = None, allow_truncated: bool = False):

@@ -35,25 +35,27 @@ class Collective:
     bytes: int
 
 
-def traffic(text: str, mesh: Mesh) -> list[Collective]:
+def traffic(text: str, mesh: Mesh, *, rare: bool = True) -> list[Collective]:
     """The collectives of a compiled program (`compiled.as_text()`) over `mesh`, the largest traffic first.
 
-    Loops whose number of rounds the compiler does not know count once; both branches of a condition count.
+    Loops whose number of rounds the compiler does not know count once. All branches of a condition count, or without
+    `rare` the one with the fewest collectives: what a frame without a keyframe sends.
     """
     bodies = _computations(text)
     places = {device.id: at for at, device in np.ndenumerate(mesh.devices)}
     # Programs number their devices in the order of the mesh.
     grid = [places[device.id] for device in mesh.devices.flat]
     found: dict[tuple[str, str, str], list[int]] = collections.defaultdict(lambda: [0, 0])
-    for line, times in _walk(bodies, next(name for name in bodies if name.startswith("ENTRY ")), 1):
+    entry = next(name for name in bodies if name.startswith("ENTRY "))
+    for line, times in _walk(bodies, entry, 1, rare):
         match = _OP.match(line)
         groups = _groups(line, mesh.size)
         axes = _axes(groups, grid, mesh.axis_names)
         kind, shape = match[2], _result(match[1], match[2], bool(match[3]))
         size = max((len(group) for group in groups), default=1)
-        entry = found[kind, axes, shape]
-        entry[0] += times
-        entry[1] += times * round(_received(kind, size) * _bytes(shape))
+        total = found[kind, axes, shape]
+        total[0] += times
+        total[1] += times * round(_received(kind, size) * _bytes(shape))
     moved = [Collective(*key, *counted) for key, counted in found.items()]
     return sorted(moved, key=lambda c: (-c.bytes, c.kind, c.axes, c.shape))
 
@@ -81,20 +83,22 @@ def _computations(text: str) -> dict[str, list[str]]:
     return bodies
 
 
-def _walk(bodies: dict[str, list[str]], name: str, times: int) -> Iterator[tuple[str, int]]:
+def _walk(bodies: dict[str, list[str]], name: str, times: int, rare: bool) -> Iterator[tuple[str, int]]:
     """The lines with collectives that a computation and those it calls run, and how often."""
     for line in bodies[name]:
         if _OP.match(line):
             yield line, times
             continue
-        called = _CALL.findall(line)
-        for branches in _BRANCHES.findall(line):
-            called += [branch.strip().lstrip("%") for branch in branches.split(",")]
+        called = [other for other in _CALL.findall(line) if other in bodies]
+        branches = [other for found in _BRANCHES.findall(line) for other in re.findall(r"[\w.\-]+", found)]
+        if " conditional(" in line and not branches:
+            called, branches = [], called
+        if branches and not rare:
+            branches = [min(branches, key=lambda branch: len(list(_walk(bodies, branch, 1, rare))))]
         trips = _TRIPS.search(line)
         rounds = int(trips[1]) if trips and " while(" in line else 1
-        for other in called:
-            if other in bodies:
-                yield from _walk(bodies, other, times * rounds)
+        for other in called + branches:
+            yield from _walk(bodies, other, times * rounds, rare)
 
 
 def _groups(line: str, devices: int) -> list[list[int]]:

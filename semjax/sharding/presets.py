@@ -1,6 +1,7 @@
 """The rules of a generator for a mesh: made by its config and the sizes of the axes, and plain data then.
 
-model   Megatron's scheme (Shoeybi et al. 2019), for convolutions as for matrices: the first map of a pair is cut by its
+model   Megatron's scheme (Shoeybi et al. 2019), for convolutions as for matrices: the first map of a pair is cut by
+its
         outputs (heads, channels), the second by its inputs, so that one sum over the axis ends each pair
 space   rows of latents and pictures, cut by the arrays that come in; the compiler exchanges rows at the seams of
         convolutions, sums the moments of norms, and gathers the keys and values of self-attention
@@ -18,9 +19,9 @@ from semjax.sharding.rules import Rule
 def parameter_rules(model: ModelConfig, mesh: Mesh | Mapping[str, int]) -> tuple[Rule, ...]:
     """Where the parameters of `model` live on a mesh of this shape; none when the axis `model` has one device.
 
-    Attentions whose heads the axis cannot share out equally, and blocks whose channels or groups it cannot, stay whole.
-    So do convolutions when `space` cuts their rows: asked to cut rows and output channels of one convolution along two
-    axes, XLA's partitioner makes a wrong program (jax 0.10.2; tests/sharding compares every combination).
+    Attentions whose heads the axis cannot share out equally, and blocks whose channels or groups it cannot, stay
+    whole. So do convolutions when `space` cuts their rows: asked to cut rows and output channels of one convolution
+    along two axes, XLA's partitioner makes a wrong program (jax 0.10.2; tests/sharding compares every combination).
     """
     ways, rows = _sizes(mesh)["model"], _sizes(mesh)["space"]
     if ways == 1:

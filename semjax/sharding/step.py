@@ -13,6 +13,7 @@ from semjax.errors import InputError
 from semjax.generator import (
     FrameConditions,
     GeneratorConfig,
+    ModelConfig,
     from_bytes,
     generate_frame,
     init_cache,
@@ -29,9 +30,9 @@ from semjax.sharding.rules import place, put
 class Turn:
     """What a step does in each slot, beside the conditions.
 
-    restart: 1 where a stream begins, and what its slot remembers is another's. part, frame: numbers that are folded into
-    the key, one after the other: as `semjax.systems.receive` does it, the first frame of a step of the contour layer
-    and the frame's place in it.
+    restart: 1 where a stream begins, and what its slot remembers is another's. part, frame: numbers that are folded
+    into the key, one after the other: as `semjax.systems.receive` does it, the first frame of a step of the contour
+    layer and the frame's place in it.
     """
 
     restart: Int[Array, " B"]
@@ -63,8 +64,8 @@ def step(
     """The next frame of B streams as bytes, or as `floats` in [-1, 1]. given: conditions as bytes (`from_bytes`);
     key: of the whole run.
 
-    A stream's frames depend on nothing but its own conditions, the key and its turns: not on its slot, on what else is
-    in the batch, or on what its slot held before.
+    A stream's frames depend on nothing but its own conditions, the key and its turns: not on its slot, on what else
+    is in the batch, or on what its slot held before.
     """
     begins = turn.restart > 0
     cache = dataclasses.replace(
@@ -91,7 +92,7 @@ def placed(
         raise InputError(f"{batch} slots do not divide among {ways} devices of the axis data")
     params = jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, model.dtype), param_shapes(model))
     cache = jax.eval_shape(lambda: init_cache(cfg, *size, batch))
-    given = jax.eval_shape(functools.partial(_blank, model, size, tiny, batch))
+    given = jax.eval_shape(functools.partial(blank_conditions, model, size, tiny, batch))
     numbers = jax.ShapeDtypeStruct((batch,), jnp.int32)
     along = NamedSharding(mesh, PartitionSpec("data"))
 
@@ -114,8 +115,8 @@ def compile_step(
 ) -> Any:
     """`step`, compiled ahead of time for arguments like these; the cache that goes in is used up.
 
-    What comes back takes (params, cache, given, turn, key) of exactly these shapes, and never compiles again. Pictures
-    are cut along data alone, so that every process can write whole ones. options: for the compiler.
+    What comes back takes (params, cache, given, turn, key) of exactly these shapes, and never compiles again.
+    Pictures are cut along data alone, so that every process can write whole ones. options: for the compiler.
     """
     whole = NamedSharding(mesh, PartitionSpec())
     out = (NamedSharding(mesh, PartitionSpec("data")), jax.tree.map(lambda s: s.sharding, like.cache))
@@ -151,7 +152,9 @@ def _filled(like: Cache) -> Cache:
     return dataclasses.replace(blank, frames=jnp.full_like(blank.frames, EMPTY))
 
 
-def _blank(model, size, tiny, batch) -> FrameConditions:
+def blank_conditions(
+    model: ModelConfig, size: tuple[int, int], tiny: tuple[int, int], batch: int
+) -> FrameConditions:
     """Conditions that say nothing, as bytes."""
     given = nothing(batch, size, tiny, model.text_tokens)
     names = ("labels", "degraded", "tiny", "keyframe")

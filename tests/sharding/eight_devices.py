@@ -18,6 +18,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from semjax import generator, sharding
+from semjax.sharding import cost
 from semjax.sharding.rules import resolve
 
 SIZE, TINY, BATCH, FRAMES = (32, 16), (8, 4), 8, 3
@@ -108,6 +109,12 @@ def rules_of(mesh):
     )
 
 
+def predicted(mesh):
+    """Counts and bytes by axis as the cost model has them, without compiling."""
+    done = cost.work(CFG, SIZE, TINY).of(BATCH // mesh.shape["data"])
+    return cost.traffic_of(done, CFG, mesh.shape).by_axis
+
+
 def whole_parameters_are_noticed(mesh):
     """A program that does what is forbidden, so that looking for it is known to find it."""
     tree, rules = rules_of(mesh)[0]
@@ -165,6 +172,8 @@ def main(chosen):
                 line for tree, rules in rules_of(mesh) for line in gathered(found, tree, rules, mesh)
             ],
             "traffic": sharding.by_axis(found),
+            "usual": sharding.by_axis(sharding.traffic(steps[name].as_text(), mesh, rare=False)),
+            "predicted": predicted(mesh),
             "params_cut": len(sharding.parameter_rules(CFG.model, mesh)),
         }
     json.dump(

@@ -66,6 +66,16 @@ def test_only_one_bit_a_frame_crosses_the_axis_of_streams(found):
     assert found["meshes"]["one"]["traffic"] == {}
 
 
+@pytest.mark.parametrize("mesh, axis", [("model", "model"), ("space", "space"), ("data+space", "space")])
+def test_the_cost_model_knows_what_is_sent(found, mesh, axis):
+    counted, (often, received) = (
+        found["meshes"][mesh]["usual"][axis],
+        found["meshes"][mesh]["predicted"][axis],
+    )
+    assert received == pytest.approx(counted["bytes"], rel=0.1)
+    assert often == pytest.approx(counted["count"], rel=0.15)
+
+
 def test_caches_are_given_away(found):
     assert all(result["donated"] for result in found["meshes"].values())
 

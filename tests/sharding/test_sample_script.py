@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -45,16 +46,22 @@ def sample(folder, out, *more, streams=("streams",), devices=2):
         "PYTHONPATH": os.pathsep.join([str(SCRIPT.parents[1]), os.environ.get("PYTHONPATH", "")]),
     }
     given = [folder / name for name in streams]
-    command = [sys.executable, SCRIPT, *given, "--generator", folder / "weights", "--out", folder / out, *more]
-    return subprocess.Popen(
-        list(map(str, command)), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    fixed = ["--generator", folder / "weights", "--out", folder / out]
+    command = [str(part) for part in (sys.executable, SCRIPT, *given, *fixed, *more)]
+    said = tempfile.TemporaryFile("w+")  # not a pipe, which fills up while nobody reads  # noqa: SIM115
+    return subprocess.Popen(command, env=environment, stdout=said, stderr=subprocess.STDOUT), said
 
 
-def ended(process, timeout=300):
+def ended(started, timeout=300):
     """(exit status, what it said) of a process that has come to its end."""
-    said, complained = process.communicate(timeout=timeout)
-    return process.returncode, said + complained
+    process, said = started
+    try:
+        status = process.wait(timeout)
+    finally:
+        process.kill()
+    with said:
+        said.seek(0)
+        return status, said.read()
 
 
 def pair(folder, out, *more):
@@ -123,17 +130,17 @@ def test_a_killed_process_stops_the_others_and_a_rerun_finishes(folder, alone):
     first, second = pair(folder, "pair", "--heartbeat", "10")
     deadline = time.monotonic() + 300
     while not (done := [p for p in out.rglob("*.mp4") if not p.name.startswith(".")]):
-        assert time.monotonic() < deadline and first.poll() is None, ended(first)[1][-4000:]
+        assert time.monotonic() < deadline and first[0].poll() is None, ended(first)[1][-4000:]
         time.sleep(0.05)
-    second.send_signal(signal.SIGKILL)
+    second[0].send_signal(signal.SIGKILL)
     began = time.monotonic()
     status, said = ended(first, timeout=2 * MINUTE)
-    second.communicate()
     assert time.monotonic() - began < MINUTE
+    assert ended(second)[0] == -signal.SIGKILL
     assert status != 0 and not (out / "run.json").exists(), said[-4000:]
     kept = {path: path.stat().st_mtime_ns for path in done}
 
-    results = [ended(process) for process in pair(folder, "pair", "--heartbeat", "10")]
+    results = [ended(started) for started in pair(folder, "pair", "--heartbeat", "10")]
     assert [status for status, _ in results] == [0, 0], results[0][1][-4000:]
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert not list(out.rglob(".*"))  # nothing half done is left
