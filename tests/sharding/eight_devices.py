@@ -126,7 +126,7 @@ def whole_parameters_are_noticed(mesh):
 
 def on_a_foreign_mesh():
     """The generator's step from a mesh of Explicit axes with other names: what goes wrong bare, and the difference."""
-    cfg = dataclasses.replace(CFG, restoration=False, temporal=False, steps=1)
+    cfg = dataclasses.replace(CFG, control=False, restoration=False, temporal=False, steps=1)
     mesh = jax.make_mesh(
         (2, 2), ("batch", "tp"), axis_types=(AxisType.Explicit,) * 2, devices=jax.devices()[:4]
     )
