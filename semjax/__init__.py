@@ -41,8 +41,8 @@ _VERBS = {
 }
 _ROOMS = (
     "channel", "checkpoints", "contours", "diffusion", "entropy", "errors", "generator", "jobs", "metrics", "models",
-    "painting", "report", "scenes", "semantics", "stills", "stream", "systems", "text_to_image", "texture", "training",
-    "types", "video",
+    "painting", "report", "scenes", "semantics", "stills", "stream", "systems", "text_to_image", "texture", "tokens",
+    "training", "types", "video", "world",
 )  # fmt: skip
 
 __all__ = ["__version__", *_VERBS, *_ROOMS]
