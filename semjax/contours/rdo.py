@@ -7,10 +7,14 @@ is read from a static table of code lengths (the decoder never sees it, so float
 import numpy as np
 from numba import njit
 
-from semjax.contours.grid import cell_pixels, new_scratch
+from semjax.contours.grid import agrees, enlarged, new_scratch
 
 _INTRA = 108
 _ONE = 3 * 16 * 4
+# The cells that a changed cell can change in the picture, nearest first: what a change breaks it breaks there.
+_AROUND = np.array(
+    sorted(((y, x) for y in range(-2, 3) for x in range(-2, 3)), key=lambda at: at[0] ** 2 + at[1] ** 2)
+)
 _TWO = 3 * 4
 CONTEXTS = _INTRA * (1 + _ONE + _ONE * _TWO)
 SYMBOLS = 5
@@ -86,12 +90,40 @@ def count(cells, g1, g2, nref, counts):
 
 
 @njit(cache=True)
+def _quiet(cells, g1, g2):
+    """Where nothing changes within a cell's context and all maps agree: bool [h, w]."""
+    h, w = cells.shape
+    edge = np.zeros((h, w), np.bool_)  # unlike the cell west or north of it, or a prediction
+    for r in range(h):
+        for c in range(w):
+            edge[r, c] = (cells[r, c] != g1[r, c]) | (cells[r, c] != g2[r, c])
+        for c in range(1, w):
+            edge[r, c] |= cells[r, c] != cells[r, c - 1]
+        if r > 0:
+            for c in range(w):
+                edge[r, c] |= cells[r, c] != cells[r - 1, c]
+    column = edge.copy()
+    for r in range(h):
+        for rr in (r - 1, r + 1):
+            if 0 <= rr < h:
+                for c in range(w):
+                    column[r, c] |= edge[rr, c]
+    out = np.empty((h, w), np.bool_)
+    for r in range(h):
+        for c in range(w):
+            out[r, c] = not (column[r, c] | column[r, max(c - 1, 0)] | column[r, min(c + 1, w - 1)])
+    return out
+
+
+@njit(cache=True)
 def map_bits(cells, g1, g2, nref, table):
     """Estimated bits of a whole map."""
+    quiet = _quiet(cells, g1, g2)
+    alike = table[(0, _INTRA, _INTRA * (1 + _ONE))[nref], 0]  # of a cell with nothing but its own label around
     total = 0.0
     for r in range(cells.shape[0]):
         for c in range(cells.shape[1]):
-            total += cell_bits(cells, g1, g2, nref, r, c, table)
+            total += alike if quiet[r, c] else cell_bits(cells, g1, g2, nref, r, c, table)
     return total
 
 
@@ -116,10 +148,23 @@ def _bits_around(cells, g1, g2, nref, r, c, table):
 
 
 @njit(cache=True)
-def _cell_error(cells, truth, far, r, c, s, weights, wt, carry, g1, pred, scratch, block):
-    """Weighted wrong pixels of one cell as the decoder will enlarge it."""
+def _held_error(truth, far, s, wt, pred, out):
+    """Weighted wrong pixels of every cell where the prediction's pixels stand: out float64 [h, w]."""
+    out[:] = 0.0
+    for y in range(truth.shape[0]):
+        for x in range(truth.shape[1]):
+            a, b = truth[y, x], pred[y, x]
+            if a != b:
+                out[y // s, x // s] += (wt[a] + wt[b]) * far[y, x]
+
+
+@njit(cache=True)
+def _cell_error(cells, truth, far, r, c, s, weights, wt, carry, g1, held, scratch, block):
+    """Weighted wrong pixels of one cell as the decoder will enlarge it; held: see `_held_error`."""
+    if carry and agrees(cells, g1, r, c):
+        return held[r, c]
     height, width = truth.shape
-    cell_pixels(cells, r, c, s, weights, carry, g1, pred, scratch, block)
+    enlarged(cells, r, c, s, weights, scratch, block)
     total = 0.0
     for y in range(min(s, height - r * s)):
         for x in range(min(s, width - c * s)):
@@ -169,6 +214,62 @@ def wrong(out, truth, far, wt):
 
 
 @njit(cache=True)
+def _undecided(cells, start, g1, g2):
+    """Cells that a neighbour, the truth or a prediction would label otherwise: bool [h, w]."""
+    h, w = cells.shape
+    out = np.zeros((h, w), np.bool_)
+    for r in range(h):
+        for c in range(w):
+            v = cells[r, c]
+            out[r, c] = (v != start[r, c]) | (v != g1[r, c]) | (v != g2[r, c])
+        for c in range(w - 1):
+            differs = cells[r, c] != cells[r, c + 1]
+            out[r, c] |= differs
+            out[r, c + 1] |= differs
+        if r == 0:
+            continue
+        for c in range(w):
+            differs = cells[r, c] != cells[r - 1, c]
+            out[r, c] |= differs
+            out[r - 1, c] |= differs
+        for c in range(w - 1):
+            falling, rising = cells[r, c + 1] != cells[r - 1, c], cells[r, c] != cells[r - 1, c + 1]
+            out[r, c + 1] |= falling
+            out[r - 1, c] |= falling
+            out[r, c] |= rising
+            out[r - 1, c + 1] |= rising
+    return out
+
+
+@njit(cache=True)
+def _candidates(cells, start, g1, g2, r, c, cand):
+    """Labels that cell (r, c) might take instead of its own, written to cand; how many."""
+    h, w = cells.shape
+    now = cells[r, c]
+    n = 0
+    for q in range(12):
+        if q < 9:
+            rr, cc = r + q // 3 - 1, c + q % 3 - 1
+            if rr < 0 or cc < 0 or rr >= h or cc >= w:
+                continue
+            v = cells[rr, cc]
+        elif q == 9:
+            v = start[r, c]
+        elif q == 10:
+            v = g1[r, c]
+        else:
+            v = g2[r, c]
+        known = v == now
+        for j in range(n):
+            if cand[j] == v:
+                known = True
+        if not known:
+            cand[n] = v
+            n += 1
+    return n
+
+
+@njit(cache=True)
 def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, sweeps, carry, pred):
     """Improve `cells` in place by single-cell changes until none pays; returns (error, bits).
 
@@ -177,14 +278,19 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
     h, w = cells.shape
     scratch = new_scratch(s)
     block = np.zeros((s, s), np.uint8)
-    err = np.zeros((h, w))
+    err, held = np.zeros((h, w)), np.zeros((h, w))
+    if carry:
+        _held_error(truth, far, s, wt, pred, held)
+    quiet = _quiet(cells, g1, g2)
     for r in range(h):
         for c in range(w):
-            err[r, c] = _cell_error(cells, truth, far, r, c, s, weights, wt, carry, g1, pred, scratch, block)
-    fresh = np.zeros((5, 5))
-    best_fresh = np.zeros((5, 5))
+            if carry and quiet[r, c]:
+                err[r, c] = held[r, c]
+                continue
+            err[r, c] = _cell_error(cells, truth, far, r, c, s, weights, wt, carry, g1, held, scratch, block)
+    fresh, best_fresh = np.zeros(25), np.zeros(25)
     cand = np.zeros(16, np.int64)
-    awake = np.ones((h, w), np.bool_)
+    awake = _undecided(cells, start, g1, g2)
     for _ in range(sweeps):
         changes = 0
         for r in range(h):
@@ -193,62 +299,39 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
                     continue
                 awake[r, c] = False
                 now = cells[r, c]
-                n = 0
-                for q in range(11):
-                    if q < 8:
-                        k = q if q < 4 else q + 1
-                        rr, cc = r + k // 3 - 1, c + k % 3 - 1
-                        if rr < 0 or cc < 0 or rr >= h or cc >= w:
-                            continue
-                        v = cells[rr, cc]
-                    elif q == 8:
-                        v = start[r, c]
-                    elif q == 9:
-                        v = g1[r, c]
-                    else:
-                        v = g2[r, c]
-                    known = v == now
-                    for j in range(n):
-                        if cand[j] == v:
-                            known = True
-                    if not known:
-                        cand[n] = v
-                        n += 1
+                n = _candidates(cells, start, g1, g2, r, c, cand)
                 if n == 0:
                     continue
-                r0, r1, c0, c1 = max(r - 2, 0), min(r + 3, h), max(c - 2, 0), min(c + 3, w)
                 error0 = 0.0
-                for rr in range(r0, r1):
-                    for cc in range(c0, c1):
+                for rr in range(max(r - 2, 0), min(r + 3, h)):
+                    for cc in range(max(c - 2, 0), min(c + 3, w)):
                         error0 += err[rr, cc]
                 bits0 = _bits_around(cells, g1, g2, nref, r, c, table)
                 best, chosen = -1e-9, now
                 for j in range(n):
                     cells[r, c] = cand[j]
                     gain = lam * (_bits_around(cells, g1, g2, nref, r, c, table) - bits0) - error0
-                    if gain >= best:
-                        continue
-                    for rr in range(r0, r1):
-                        for cc in range(c0, c1):
-                            e = _cell_error(
-                                cells, truth, far, rr, cc, s, weights, wt, carry, g1, pred, scratch, block
-                            )
-                            fresh[rr - r0, cc - c0] = e
-                            gain += e
+                    for k in range(25):
                         if gain >= best:
                             break
+                        rr, cc = r + _AROUND[k, 0], c + _AROUND[k, 1]
+                        if rr < 0 or cc < 0 or rr >= h or cc >= w:
+                            continue
+                        fresh[k] = _cell_error(
+                            cells, truth, far, rr, cc, s, weights, wt, carry, g1, held, scratch, block
+                        )
+                        gain += fresh[k]
                     if gain < best:
                         best, chosen = gain, cand[j]
                         best_fresh[:] = fresh
                 cells[r, c] = chosen
                 if chosen != now:
                     changes += 1
-                    for rr in range(r0, r1):
-                        for cc in range(c0, c1):
-                            err[rr, cc] = best_fresh[rr - r0, cc - c0]
-                    for rr in range(max(r - 3, 0), min(r + 4, h)):
-                        for cc in range(max(c - 3, 0), min(c + 4, w)):
-                            awake[rr, cc] = True
+                    for k in range(25):
+                        rr, cc = r + _AROUND[k, 0], c + _AROUND[k, 1]
+                        if rr >= 0 and cc >= 0 and rr < h and cc < w:
+                            err[rr, cc] = best_fresh[k]
+                    awake[max(r - 3, 0) : r + 4, max(c - 3, 0) : c + 4] = True
         if changes == 0:
             break
     return err.sum(), map_bits(cells, g1, g2, nref, table)
@@ -270,6 +353,9 @@ def revert(cells, other, truth, far, g1, g2, nref, s, weights, wt, lam, table, c
     h, w = cells.shape
     scratch = new_scratch(s)
     block = np.zeros((s, s), np.uint8)
+    held = np.zeros((h, w))
+    if carry:
+        _held_error(truth, far, s, wt, pred, held)
     seen = np.zeros((h, w), np.bool_)
     stack = np.zeros((h * w, 2), np.int64)
     old = np.zeros(h * w, np.uint8)
@@ -298,7 +384,7 @@ def revert(cells, other, truth, far, g1, g2, nref, s, weights, wt, lam, table, c
                 for y in range(max(r0 - 2, 0), min(r1 + 3, h)):
                     for x in range(max(c0 - 2, 0), min(c1 + 3, w)):
                         e = _cell_error(
-                            cells, truth, far, y, x, s, weights, wt, carry, g1, pred, scratch, block
+                            cells, truth, far, y, x, s, weights, wt, carry, g1, held, scratch, block
                         )
                         gain += sign * e
                 if turn == 0:
