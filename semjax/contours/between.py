@@ -11,13 +11,16 @@ _POINTS = 1500  # pixels that search looks at, about
 
 
 @njit(cache=True)
-def signed_distance(labels, label, out):
-    """Signed chamfer distance (3-4) of a label's region: positive inside, 3 a pixel, +-_FAR without any edge."""
-    h, w = labels.shape
+def signed_distance(labels, y0, x0, label, out):
+    """Signed chamfer distance (3-4) of a label's region: positive inside, 3 a pixel, +-_FAR without any edge.
+
+    out: int32 [h, w], for the pixels of `labels` from (y0, x0) on; what lies around them is not seen.
+    """
+    h, w = out.shape
     side = np.zeros((h, w), np.uint8)
     for y in range(h):
         for x in range(w):
-            side[y, x] = labels[y, x] == label
+            side[y, x] = labels[y0 + y, x0 + x] == label
     # Downwards, then upwards: first from the row before, all pixels at once, then along the row. A neighbour on the
     # other side is at distance 0, whatever its own.
     for y in range(h):
@@ -197,16 +200,18 @@ class Between:
         """The map k of g steps on the way, uint8 [H, W]."""
         out = np.full(self.shape, self.ground, np.uint8)
         best = np.full(self.shape, -(1 << 60), np.int64)
-        for label, window, fields, centres, move in self.parts:
-            _blend(fields[0], fields[1], centres[0], centres[1], move, k, g, label, best[window], out[window])
+        for label, (rows, columns), fields, centres, move in self.parts:
+            at = rows.start, columns.start
+            _blend(fields[0], fields[1], centres[0], centres[1], move, k, g, label, at, best, out)
         return out
 
 
 def _fields(a, b, label, window) -> np.ndarray:
     """Signed distances of a label's region in both maps within a window: int32 [2, h, w]."""
-    fields = np.empty((2, *a[window].shape), np.int32)
-    signed_distance(a[window], label, fields[0])
-    signed_distance(b[window], label, fields[1])
+    rows, columns = window
+    fields = np.empty((2, rows.stop - rows.start, columns.stop - columns.start), np.int32)
+    signed_distance(a, rows.start, columns.start, label, fields[0])
+    signed_distance(b, rows.start, columns.start, label, fields[1])
     return fields
 
 
@@ -216,8 +221,8 @@ def between(a, b, k, g, slide, turn) -> np.ndarray:
 
 
 @njit(cache=True)
-def _blend(sa, sb, ca, cb, move, k, g, label, best, out):
-    """Weigh a label's fields into `best` and `out`, each pixel taken back to a and forward to b."""
+def _blend(sa, sb, ca, cb, move, k, g, label, at, best, out):
+    """Weigh a label's fields into `best` and `out` from pixel `at` on, each pixel taken back to a and forward to b."""
     h, w = sa.shape
     my = ca[0] + (2 * (cb[0] - ca[0]) * k + g) // (2 * g)
     mx = ca[1] + (2 * (cb[1] - ca[1]) * k + g) // (2 * g)
@@ -241,6 +246,6 @@ def _blend(sa, sb, ca, cb, move, k, g, label, best, out):
             ya, xa = min(max(ya, 0), h - 1), min(max(xa, 0), w - 1)
             yb, xb = min(max(yb, 0), h - 1), min(max(xb, 0), w - 1)
             v = (g - k) * np.int64(sa[ya, xa]) + k * np.int64(sb[yb, xb])
-            if v > best[y, x]:
-                best[y, x] = v
-                out[y, x] = label
+            if v > best[at[0] + y, at[1] + x]:
+                best[at[0] + y, at[1] + x] = v
+                out[at[0] + y, at[1] + x] = label

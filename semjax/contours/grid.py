@@ -24,7 +24,10 @@ def _cubic(d: Fraction) -> Fraction:
 
 
 def _weights() -> np.ndarray:
-    """int32 [MAX_SCALE + 1, 6, MAX_SCALE]: of scale s, the weights of 5 cells at pixel phase p, in 1/1024, and their sum."""
+    """int32 [MAX_SCALE + 1, 6, MAX_SCALE]: of scale s, at pixel phase p, the weights of 5 cells and their sum.
+
+    In 1/1024.
+    """
     table = np.zeros((MAX_SCALE + 1, _TAPS + 1, MAX_SCALE), np.int32)
     for s in range(1, MAX_SCALE + 1):
         for p in range(s):
