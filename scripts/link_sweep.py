@@ -173,7 +173,7 @@ def configs(case: str, channel: str, snr: float, system: str) -> LinkConfig:
 
 
 def sweep(clip: Clip, channel: str, cbr: float, snrs, seeds: int, cases) -> Iterator[dict]:
-    """Rows as they are done, one for each case, system and SNR: of every figure the mean over seeds and its interval."""
+    """Rows as they are done, one for each case, system and SNR: every figure as mean over seeds and interval."""
     room = clip.room(cbr)
     systems = {"semjax": Ours(clip, room)}
     systems |= {codec: Peer(clip, codec, most=room * 5 // 8) for codec in link_peers.CODECS}
