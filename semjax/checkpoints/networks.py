@@ -19,6 +19,7 @@ from semjax.models.clip import Clip, ClipConfig, ClipText, ClipTextConfig
 from semjax.models.controlnet import ControlNet, ControlNetConfig
 from semjax.models.layers import interleaved_sinusoids
 from semjax.models.motion import MotionConfig, MotionModules, MotionUNetConfig, UNetMotion
+from semjax.models.segformer import Segformer, SegformerConfig
 from semjax.models.unet import UNet2DCondition, UNetConfig
 
 
@@ -64,6 +65,14 @@ def _clip_text(cfg: ClipTextConfig) -> tuple[tuple, dict]:
 def _clip(cfg: ClipConfig) -> tuple[tuple, dict]:
     size = cfg.vision.image_size
     return (jnp.zeros((1, 2), int), jnp.zeros((1, size, size, cfg.vision.num_channels))), {}
+
+
+def _segformer(cfg: SegformerConfig) -> tuple[tuple, dict]:
+    return (jnp.zeros((1, 64, 64, cfg.num_channels)),), {}
+
+
+def _batches_seen(cfg: SegformerConfig) -> dict[str, np.ndarray]:
+    return {"decode_head.batch_norm.num_batches_tracked": np.zeros((), np.int64)}
 
 
 def _is(kind: type) -> Callable[[Any], bool]:
@@ -116,6 +125,8 @@ _ALL = (
     ("UNetMotionModel", _is(MotionUNetConfig), MotionUNetConfig.from_diffusers, UNetMotion, _unet_motion,
      rules.UNET_MOTION, lambda cfg: _positions(cfg.motion)),
     ("CLIPModel", _is(ClipConfig), ClipConfig.from_transformers, Clip, _clip, rules.CLIP),
+    ("SegformerForSemanticSegmentation", _is(SegformerConfig), SegformerConfig.from_transformers, Segformer,
+     _segformer, rules.SEGFORMER, _batches_seen),
 )  # fmt: skip
 NETWORKS = {entry[0]: Network(*entry) for entry in _ALL}
 

@@ -8,7 +8,7 @@ PyTorch saves without needing them.
 import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from semjax.errors import InputError
 
@@ -26,7 +26,7 @@ class Rules:
 
     lists: tuple[str, ...] = ()
     names: tuple[tuple[str, str], ...] = ()
-    old: tuple[tuple[str, str], ...] = ()
+    old: tuple[tuple[str, str | Callable[[re.Match], str]], ...] = ()
     unused: tuple[str, ...] = ()
     stacked: tuple[str, ...] = ()
 
@@ -115,4 +115,24 @@ UNET_MOTION = dataclasses.replace(
     UNET,
     names=((r"^unet\.", ""), (r"^motion\.", ""), *UNET.names, *_PLACES),
     unused=_POSITIONS,
+)
+
+# Published files name stages, blocks and their parts otherwise than transformers 5.
+SEGFORMER = Rules(
+    lists=("stages", "blocks", "linear_projections"),
+    names=((r"\bdwconv_dwconv\b", "dwconv.dwconv"),),
+    old=(
+        (r"\bencoder\.patch_embeddings\.(\d+)\.", r"stages.\1.patch_embeddings."),
+        (r"\bencoder\.block\.(\d+)\.", r"stages.\1.blocks."),
+        (r"\bencoder\.layer_norm\.(\d+)\.", r"stages.\1.layer_norm."),
+        (r"\battention\.self\.(query|key|value)\b", lambda found: f"attention.{found[1][0]}_proj"),
+        (r"\battention\.self\.sr\b", "attention.sequence_reduction.sequence_reduction"),
+        (r"\battention\.self\.layer_norm\b", "attention.sequence_reduction.layer_norm"),
+        (r"\battention\.output\.dense\b", "attention.o_proj"),
+        (r"\bmlp\.dense([12])\b", r"mlp.fc\1"),
+        (r"\blayer_norm_1\b", "layernorm_before"),
+        (r"\blayer_norm_2\b", "layernorm_after"),
+        (r"^decode_head\.linear_c\b", "decode_head.linear_projections"),
+    ),
+    unused=(r"decode_head\.batch_norm\.num_batches_tracked$",),
 )
