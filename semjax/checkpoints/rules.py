@@ -136,3 +136,21 @@ SEGFORMER = Rules(
     ),
     unused=(r"decode_head\.batch_norm\.num_batches_tracked$",),
 )
+
+# Older files put the language model's head and body elsewhere than transformers 5.
+INTERNVL = Rules(
+    lists=("layer", "layers"),
+    names=(
+        (r"^(vision_tower|multi_modal_projector|language_model)\b", r"model.\1"),
+        (r"\bembeddings_patch_embeddings_", "embeddings.patch_embeddings."),
+        (r"\bembeddings_", "embeddings."),
+        (r"\bencoder_layer_", "encoder.layer_"),
+        (r"\bmlp_", "mlp."),
+    ),
+    old=(
+        (r"^language_model\.lm_head\.", "lm_head."),
+        (r"^(model\.)?language_model\.model\.", "model.language_model."),
+        (r"^(vision_tower|multi_modal_projector|language_model)\.", r"model.\1."),
+    ),
+    stacked=("encoder_layer", "layers"),
+)
