@@ -32,7 +32,9 @@ __all__ = ["convert", "export", "fold_lora", "from_torch", "load", "network", "s
 
 _PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model"]
 _TEXT = (".json", ".txt", ".model")  # tokenizers and schedulers: small files that go along with a pipeline
-_TOKENIZER = re.compile(r"(tokenizer.*|vocab|merges|special_tokens_map|added_tokens|chat_template)\.(json|txt|model|jinja)")
+_TOKENIZER = re.compile(
+    r"(tokenizer.*|vocab|merges|special_tokens_map|added_tokens|chat_template)\.(json|txt|model|jinja)"
+)
 
 
 def network(cfg: Any, **attributes) -> nn.Module:

@@ -91,7 +91,7 @@ def direct(
     """PSSS of frames against one keyframe, in one batch and one forward pass. The last rows of a batch that is not
     full are computed for nothing, so that there is one program."""
     vlm, frames = clip.vlm, list(frames)
-    _, middle, end = _texts(_DIRECT, cfg)
+    end = _texts(_DIRECT, cfg)[-1]
     suffix = vlm.prompt([1, end], clip.side)
     size = max(cfg.ahead, 1)
     cache = _beginning(clip, keyframe, cfg, len(suffix))

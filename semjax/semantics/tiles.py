@@ -23,7 +23,9 @@ def grid(height: int, width: int, side: int, most: int) -> tuple[int, int]:
     return best
 
 
-def tiles(frame: UInt8[np.ndarray, "H W 3"], side: int = 448, most: int = 12) -> UInt8[np.ndarray, "n side side 3"]:
+def tiles(
+    frame: UInt8[np.ndarray, "H W 3"], side: int = 448, most: int = 12
+) -> UInt8[np.ndarray, "n side side 3"]:
     """The tiles of a picture, row by row, and after several of them the whole picture as one more.
 
     `most` 1: the whole picture, squeezed into a square. Raises InputError for anything but a uint8 RGB picture.
@@ -31,7 +33,9 @@ def tiles(frame: UInt8[np.ndarray, "H W 3"], side: int = 448, most: int = 12) ->
     from PIL import Image
 
     if getattr(frame, "dtype", None) != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-        raise InputError(f"a picture is uint8 [H, W, 3], not {getattr(frame, 'dtype', type(frame))} {np.shape(frame)}")
+        raise InputError(
+            f"a picture is uint8 [H, W, 3], not {getattr(frame, 'dtype', type(frame))} {np.shape(frame)}"
+        )
     rows, columns = grid(*frame.shape[:2], side, most)
     picture = Image.fromarray(np.ascontiguousarray(frame))
 

@@ -16,7 +16,9 @@ def tokenizer():
     trainer = trainers.BpeTrainer(
         vocab_size=320, special_tokens=SPECIALS, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
     )
-    inner.train_from_iterator(["yes no Yes No", "the picture shows a red car", "a car and a dog move"] * 9, trainer)
+    inner.train_from_iterator(
+        ["yes no Yes No", "the picture shows a red car", "a car and a dog move"] * 9, trainer
+    )
     return transformers.PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|im_end|>")
 
 

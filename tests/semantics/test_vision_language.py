@@ -47,7 +47,9 @@ def pixels(parts):
     return torch.tensor((parts / 255 - mean) / std, dtype=torch.float32).permute(0, 3, 1, 2)
 
 
-@pytest.mark.parametrize(("size", "most"), [((40, 64), 12), ((288, 512), 12), ((50, 20), 6), ((30, 30), 4), ((9, 70), 1)])
+@pytest.mark.parametrize(
+    ("size", "most"), [((40, 64), 12), ((288, 512), 12), ((50, 20), 6), ((30, 30), 4), ((9, 70), 1)]
+)
 def test_tiles_are_those_of_the_processor(size, most):
     side = small_vlm.SIDE
     frame = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
@@ -137,7 +139,7 @@ def test_answers_become_captions():
 
 
 def test_what_does_not_fit_is_said(folder, vlm, video, tmp_path):
-    with pytest.raises(InputError, match="semjax convert OpenGVLab/InternVL3-1B-hf --out .*nowhere"):
+    with pytest.raises(InputError, match=r"semjax convert OpenGVLab/InternVL3-1B-hf --out .*nowhere"):
         vision_language.load(tmp_path / "nowhere")
     bare = tmp_path / "bare"
     small_vlm.save(bare)
