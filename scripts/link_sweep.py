@@ -17,6 +17,7 @@ import jax
 import link_peers
 import numpy as np
 from evaluation.clips import find_clips, load
+from evaluation.tables import interval
 
 from semjax import metrics, stream
 from semjax.channel import LinkConfig, price_packets, transmit_packets
@@ -171,16 +172,8 @@ def configs(case: str, channel: str, snr: float, system: str) -> LinkConfig:
     return cfg
 
 
-def interval(values, rounds: int = 2000) -> tuple[float, float, float]:
-    """(mean, low, high): the mean over seeds and its 95 % bootstrap interval."""
-    values = np.asarray(values, float)
-    picks = np.random.default_rng(0).integers(0, len(values), (rounds, len(values)))
-    low, high = np.quantile(values[picks].mean(1), [0.025, 0.975])
-    return float(values.mean()), float(low), float(high)
-
-
 def sweep(clip: Clip, channel: str, cbr: float, snrs, seeds: int, cases) -> Iterator[dict]:
-    """Rows as they are done, one for each case, system and SNR: mean and interval of every figure."""
+    """Rows as they are done, one for each case, system and SNR: every figure as mean over seeds and interval."""
     room = clip.room(cbr)
     systems = {"semjax": Ours(clip, room)}
     systems |= {codec: Peer(clip, codec, most=room * 5 // 8) for codec in link_peers.CODECS}
@@ -202,9 +195,9 @@ def sweep(clip: Clip, channel: str, cbr: float, snrs, seeds: int, cases) -> Iter
                 )
                 row = {"clip": clip.name, "channel": channel, "case": case, "system": name, "snr": snr}
                 row["bytes"] = system.cost(choice, cfg)[0] if choice else 0
-                row |= {
-                    key: interval([run[key] for run in runs]) for key in (*MEASURES, "symbols", "arrived")
-                }
+                for key in (*MEASURES, "symbols", "arrived"):
+                    values = [run[key] for run in runs]
+                    row[key] = (float(np.mean(values)), *interval(values))
                 yield row
 
 

@@ -19,7 +19,7 @@ RESAMPLES = 10_000
 
 
 def interval(values: Sequence[float], share: float = 0.95) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean over clips (Efron 1979), from a fixed seed; NaN for one clip."""
+    """Percentile bootstrap interval of the mean over clips or seeds (Efron 1979), from a fixed seed; NaN for one."""
     values = np.asarray(values, np.float64)
     if len(values) < 2:
         return float("nan"), float("nan")
