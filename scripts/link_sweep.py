@@ -17,6 +17,7 @@ import jax
 import link_peers
 import numpy as np
 from evaluation.clips import find_clips, load
+from evaluation.tables import interval
 
 from semjax import metrics, stream
 from semjax.channel import LinkConfig, price_packets, transmit_packets
@@ -113,6 +114,8 @@ class Peer:
     def __init__(self, clip: Clip, codec: str, most: int):
         self.clip, self.decoded, self.choices = clip, {}, []
         for scale in (1, 2, 4, 8):
+            if min(clip.frames.shape[1:3]) < 16 * scale:
+                break  # encoders refuse smaller pictures
             for crf in CRFS:
                 sent = link_peers.encode(clip.frames, clip.fps, codec, crf, scale)
                 size = sum(sent.packets[0]) + len(sent.header)
@@ -138,8 +141,8 @@ class Peer:
         classes = [0] + [LINK_CLASS] * (len(sizes) - 1)
         return sum(sizes), price_packets(sizes, classes, cfg).symbols
 
-    def run(self, sent, cfg: LinkConfig, seed: int) -> dict[str, float]:
-        """Send and decode: quality, symbols, share of packets that arrived."""
+    def deliver(self, sent, cfg: LinkConfig, seed: int):
+        """Send: (for each NAL unit whether it arrived, the ledger)."""
         sizes, homes = sent.packets
         fill = np.random.default_rng(
             0
@@ -148,7 +151,11 @@ class Peer:
         classes, tries = [0] + [LINK_CLASS] * len(sizes), [link.SESSION_TRIES] + [1] * len(sizes)
         got, ledger = transmit_packets(jax.random.key(seed), packets, classes, cfg, tries=tries)
         there = [packet is not None for packet in got]
-        arrived = tuple(there[0] and all(there[1 + i] for i in home) for home in homes)
+        return tuple(there[0] and all(there[1 + i] for i in home) for home in homes), ledger
+
+    def run(self, sent, cfg: LinkConfig, seed: int) -> dict[str, float]:
+        """Send and decode: quality, symbols, share of packets that arrived."""
+        arrived, ledger = self.deliver(sent, cfg, seed)
         return {**self._show(sent, arrived), **_shares(ledger)}
 
 
@@ -171,16 +178,8 @@ def configs(case: str, channel: str, snr: float, system: str) -> LinkConfig:
     return cfg
 
 
-def interval(values, rounds: int = 2000) -> tuple[float, float, float]:
-    """(mean, low, high): the mean over seeds and its 95 % bootstrap interval."""
-    values = np.asarray(values, float)
-    picks = np.random.default_rng(0).integers(0, len(values), (rounds, len(values)))
-    low, high = np.quantile(values[picks].mean(1), [0.025, 0.975])
-    return float(values.mean()), float(low), float(high)
-
-
 def sweep(clip: Clip, channel: str, cbr: float, snrs, seeds: int, cases) -> Iterator[dict]:
-    """Rows as they are done, one for each case, system and SNR: mean and interval of every figure."""
+    """Rows as they are done, one for each case, system and SNR: every figure as mean over seeds and interval."""
     room = clip.room(cbr)
     systems = {"semjax": Ours(clip, room)}
     systems |= {codec: Peer(clip, codec, most=room * 5 // 8) for codec in link_peers.CODECS}
@@ -202,9 +201,9 @@ def sweep(clip: Clip, channel: str, cbr: float, snrs, seeds: int, cases) -> Iter
                 )
                 row = {"clip": clip.name, "channel": channel, "case": case, "system": name, "snr": snr}
                 row["bytes"] = system.cost(choice, cfg)[0] if choice else 0
-                row |= {
-                    key: interval([run[key] for run in runs]) for key in (*MEASURES, "symbols", "arrived")
-                }
+                for key in (*MEASURES, "symbols", "arrived"):
+                    values = [run[key] for run in runs]
+                    row[key] = (float(np.mean(values)), *interval(values))
                 yield row
 
 

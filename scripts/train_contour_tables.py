@@ -24,7 +24,7 @@ import numpy as np
 import tyro
 from label_scenes import label_clip
 
-from semjax.contours import best, best_encoder, priors, rate, rdo
+from semjax.contours import best, best_encoder, prices, priors, rate
 from semjax.contours import gridmodel as gm
 from semjax.contours.config import ContourConfig
 from semjax.contours.grid import shrink
@@ -66,13 +66,13 @@ class Recorder(best.Codec):
 
 def majority_rates(clips) -> np.ndarray:
     """Symbol counts of plain majority cells, each frame with the one before as its prediction."""
-    counts = np.zeros((rdo.CONTEXTS, rdo.SYMBOLS), np.float32)
+    counts = np.zeros((prices.CONTEXTS, prices.SYMBOLS), np.float32)
     for seed in clips:
         labels = label_clip(seed, 3)
         before = None
         for frame in labels:
             cells = shrink(frame, 5)
-            rdo.count(cells, cells if before is None else before, cells, int(before is not None), counts)
+            prices.count(cells, cells if before is None else before, cells, int(before is not None), counts)
             before = cells
     return counts
 
@@ -83,7 +83,7 @@ def collect(seed: int, table) -> dict:
     labels = label_clip(seed)
     cfg = ContourConfig(target_miou=0.95, weights=((0, 0.0),) if labels.max() < 8 else ())
     weights = rate.pixel_weights(labels, cfg)
-    counts = np.zeros((rdo.CONTEXTS, rdo.SYMBOLS), np.float32)
+    counts = np.zeros((prices.CONTEXTS, prices.SYMBOLS), np.float32)
     out = {}
     for kind in _KINDS:
         codec = Recorder(*labels.shape[1:])
@@ -177,7 +177,9 @@ def main(args: Args):
     for seed, file in zip(seeds, files):
         if not file.exists():
             if table is None:
-                table = rate.rate_table() if args.shipped_rates else rdo.bits_table(majority_rates(range(24)))
+                table = (
+                    rate.rate_table() if args.shipped_rates else prices.bits_table(majority_rates(range(24)))
+                )
             file.write_bytes(zlib.compress(pickle.dumps(collect(seed, table)), 1))
     if args.collect_only:
         return

@@ -43,7 +43,7 @@ _VERBS = {
 _ROOMS = (
     "channel", "checkpoints", "contours", "diffusion", "entropy", "errors", "generator", "jobs", "metrics", "models",
     "painting", "report", "scenes", "semantics", "sharding", "stills", "stream", "systems", "text_to_image", "texture",
-    "training", "types", "video",
+    "tokens", "training", "types", "video", "world",
 )  # fmt: skip
 
 __all__ = ["__version__", *_VERBS, *_ROOMS]

@@ -17,8 +17,11 @@ from semjax.models.autoencoder_kl import AutoencoderKL, KlConfig
 from semjax.models.autoencoder_tiny import AutoencoderTiny, TinyConfig
 from semjax.models.clip import Clip, ClipConfig, ClipText, ClipTextConfig
 from semjax.models.controlnet import ControlNet, ControlNetConfig
+from semjax.models.internvl import InternVl, InternVlConfig
+from semjax.models.internvl import example as internvl_example
 from semjax.models.layers import interleaved_sinusoids
 from semjax.models.motion import MotionConfig, MotionModules, MotionUNetConfig, UNetMotion
+from semjax.models.segformer import Segformer, SegformerConfig
 from semjax.models.unet import UNet2DCondition, UNetConfig
 
 
@@ -64,6 +67,18 @@ def _clip_text(cfg: ClipTextConfig) -> tuple[tuple, dict]:
 def _clip(cfg: ClipConfig) -> tuple[tuple, dict]:
     size = cfg.vision.image_size
     return (jnp.zeros((1, 2), int), jnp.zeros((1, size, size, cfg.vision.num_channels))), {}
+
+
+def _internvl(cfg: InternVlConfig) -> tuple[tuple, dict]:
+    return internvl_example(cfg), {}
+
+
+def _segformer(cfg: SegformerConfig) -> tuple[tuple, dict]:
+    return (jnp.zeros((1, 64, 64, cfg.num_channels)),), {}
+
+
+def _batches_seen(cfg: SegformerConfig) -> dict[str, np.ndarray]:
+    return {"decode_head.batch_norm.num_batches_tracked": np.zeros((), np.int64)}
 
 
 def _is(kind: type) -> Callable[[Any], bool]:
@@ -116,6 +131,10 @@ _ALL = (
     ("UNetMotionModel", _is(MotionUNetConfig), MotionUNetConfig.from_diffusers, UNetMotion, _unet_motion,
      rules.UNET_MOTION, lambda cfg: _positions(cfg.motion)),
     ("CLIPModel", _is(ClipConfig), ClipConfig.from_transformers, Clip, _clip, rules.CLIP),
+    ("SegformerForSemanticSegmentation", _is(SegformerConfig), SegformerConfig.from_transformers, Segformer,
+     _segformer, rules.SEGFORMER, _batches_seen),
+    ("InternVLForConditionalGeneration", _is(InternVlConfig), InternVlConfig.from_transformers, InternVl, _internvl,
+     rules.INTERNVL),
 )  # fmt: skip
 NETWORKS = {entry[0]: Network(*entry) for entry in _ALL}
 

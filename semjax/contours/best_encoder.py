@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from semjax.contours import best, blocks, rdo
+from semjax.contours import best, blocks, prices, rdo
 from semjax.contours.best import Codec, Frame
 from semjax.contours.between import between, sliding
 from semjax.contours.grid import WEIGHTS, enlarge, shrink
@@ -39,7 +39,7 @@ class Sender:
     """Chooses and codes the frames of one unit.
 
     labels: uint8 [n, H, W]. weights: float64 [256], cost of a wrong pixel by its label (true and decoded added).
-    table: see `rdo.bits_table`. counts: where to note symbols for training that table, or None.
+    table: see `prices.bits_table`. counts: where to note symbols for training that table, or None.
     """
 
     def __init__(self, labels, weights, plan: Plan, table, codec: Codec, counts=None):
@@ -77,7 +77,7 @@ class Sender:
             frame, pred = self._move(self.x[t - 1], t, self.plan.lam)
             if self.plan.scale == 1:
                 cells = self.x[t]
-                new, moved = (rdo.map_bits(cells, pred, pred, k, self.table) for k in (0, 1))
+                new, moved = (prices.map_bits(cells, pred, pred, k, self.table) for k in (0, 1))
             else:
                 before = (self.x[t - 1], self.x[t - 1])
                 moved = self._choose(t, FORWARD, pred, before, self.plan.lam, frame).cost
@@ -178,7 +178,7 @@ class Sender:
                 full = enlarge(cells, s, height, width, WEIGHTS, carry, grid, pred)
                 best_one = _Choice(frame, full, error + lam * bits)
         if self.counts is not None and not best_one.frame.skip:
-            rdo.count(best_one.frame.cells, grid, back, nref, self.counts)
+            prices.count(best_one.frame.cells, grid, back, nref, self.counts)
         return best_one
 
     def _interval(self, a, b, first, last):

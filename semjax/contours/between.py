@@ -11,42 +11,50 @@ _POINTS = 1500  # pixels that search looks at, about
 
 
 @njit(cache=True)
-def signed_distance(labels, label, out):
-    """Signed chamfer distance (3-4) of a label's region: positive inside, 3 a pixel, +-_FAR without any edge."""
-    h, w = labels.shape
+def signed_distance(labels, y0, x0, label, out):
+    """Signed chamfer distance (3-4) of a label's region: positive inside, 3 a pixel, +-_FAR without any edge.
+
+    out: int32 [h, w], for the pixels of `labels` from (y0, x0) on; what lies around them is not seen.
+    """
+    h, w = out.shape
+    side = np.zeros((h, w), np.uint8)
     for y in range(h):
         for x in range(w):
-            inside = labels[y, x] == label
-            d = _FAR
-            if x > 0:
-                d = min(d, (out[y, x - 1] if (labels[y, x - 1] == label) == inside else 0) + 3)
-            if y > 0:
-                d = min(d, (out[y - 1, x] if (labels[y - 1, x] == label) == inside else 0) + 3)
-                if x > 0:
-                    d = min(d, (out[y - 1, x - 1] if (labels[y - 1, x - 1] == label) == inside else 0) + 4)
-                if x + 1 < w:
-                    d = min(d, (out[y - 1, x + 1] if (labels[y - 1, x + 1] == label) == inside else 0) + 4)
-            out[y, x] = d
+            side[y, x] = labels[y0 + y, x0 + x] == label
+    # Downwards, then upwards: first from the row before, all pixels at once, then along the row. A neighbour on the
+    # other side is at distance 0, whatever its own.
+    for y in range(h):
+        here = out[y]
+        for x in range(w):
+            here[x] = _FAR
+        if y > 0:
+            _from_row(side[y], side[y - 1], out[y - 1], here)
+        for x in range(1, w):
+            before = here[x - 1] if side[y, x - 1] == side[y, x] else 0
+            here[x] = min(here[x], before + 3)
     for y in range(h - 1, -1, -1):
-        for x in range(w - 1, -1, -1):
-            inside = labels[y, x] == label
-            d = out[y, x]
-            if d > 3:
-                if x + 1 < w:
-                    d = min(d, (abs(out[y, x + 1]) if (labels[y, x + 1] == label) == inside else 0) + 3)
-                if y + 1 < h:
-                    d = min(d, (abs(out[y + 1, x]) if (labels[y + 1, x] == label) == inside else 0) + 3)
-                    if x > 0:
-                        d = min(
-                            d,
-                            (abs(out[y + 1, x - 1]) if (labels[y + 1, x - 1] == label) == inside else 0) + 4,
-                        )
-                    if x + 1 < w:
-                        d = min(
-                            d,
-                            (abs(out[y + 1, x + 1]) if (labels[y + 1, x + 1] == label) == inside else 0) + 4,
-                        )
-            out[y, x] = d if inside else -d
+        here = out[y]
+        if y + 1 < h:
+            _from_row(side[y], side[y + 1], out[y + 1], here)
+        for x in range(w - 2, -1, -1):
+            before = here[x + 1] if side[y, x + 1] == side[y, x] else 0
+            here[x] = min(here[x], before + 3)
+    for y in range(h):
+        for x in range(w):
+            if not side[y, x]:
+                out[y, x] = -out[y, x]
+
+
+@njit(cache=True)
+def _from_row(side, beside, known, out):
+    """Lower the distances `out` of a row to what the row beside it, with distances `known`, allows."""
+    w = len(out)
+    for x in range(w):
+        out[x] = min(out[x], np.int32((known[x] if beside[x] == side[x] else 0) + 3))
+    for x in range(1, w):
+        out[x] = min(out[x], np.int32((known[x - 1] if beside[x - 1] == side[x] else 0) + 4))
+    for x in range(w - 1):
+        out[x] = min(out[x], np.int32((known[x + 1] if beside[x + 1] == side[x] else 0) + 4))
 
 
 @njit(cache=True)
@@ -142,37 +150,69 @@ class Between:
     """
 
     def __init__(self, a: np.ndarray, b: np.ndarray, slide: np.ndarray, turn: bool):
-        self.shape, self.parts = a.shape, []
+        self.shape, self.parts, self.ground = a.shape, [], 0
         stats = extents(a, b)
-        for label in np.flatnonzero(stats[:, :, 0].sum(0)):
-            one, two = stats[:, label]
-            y0, x0 = (max(int(min(one[i], two[i])) - _MARGIN, 0) for i in (1, 3))
-            y1, x1 = (
-                min(int(max(one[i], two[i])) + _MARGIN + 1, n) for i, n in ((2, a.shape[0]), (4, a.shape[1]))
-            )
-            fields = np.empty((2, y1 - y0, x1 - x0), np.int32)
-            signed_distance(a[y0:y1, x0:x1], label, fields[0])
-            signed_distance(b[y0:y1, x0:x1], label, fields[1])
-            centres, move = np.zeros((2, 2), np.int64), np.zeros(4, np.int64)
-            if slide[label] and one[0] and two[0]:
-                centres = _centres(stats[:, label]) - (y0, x0)
-                if abs(centres[1] - centres[0]).max() > _REACH:
-                    centres[1] = centres[0]
-                if turn:
-                    high, wide = fields.shape[1:]
-                    box = one[1:5] + np.array([-4 - y0, 5 - y0, -4 - x0, 5 - x0])
-                    box = np.clip(box, 0, (high, high, wide, wide))
-                    move = turned(fields[0], fields[1], centres[0], centres[1], box)
-                    centres[1] += move[2:]
-            self.parts.append((int(label), (slice(y0, y1), slice(x0, x1)), fields, centres, move))
+        labels = np.flatnonzero(stats[:, :, 0].sum(0))
+        if len(labels) == 2 and not slide[labels].all():
+            self._add_figure(a, b, stats, labels, slide, turn)
+            return
+        for label in labels:
+            window = self._window(stats[:, label])
+            fields = _fields(a, b, label, window)
+            self._add(label, window, fields, stats[:, label], slide[label], turn)
+
+    def _add_figure(self, a, b, stats, labels, slide, turn):
+        """One figure on a ground that keeps still: the ground's distances are the figure's, negated."""
+        ground, figure = labels if not slide[labels[0]] else labels[::-1]
+        self.ground = int(ground)
+        window = self._window(stats[:, figure])
+        fields = _fields(a, b, figure, window)
+        for label in labels:  # in order: of equal averages the first label's stands
+            if label == figure:
+                self._add(label, window, fields, stats[:, label], slide[label], turn)
+            else:
+                self._add(label, window, -fields, stats[:, label], False, turn)
+
+    def _window(self, stats):
+        (y0, x0), (y1, x1) = (
+            (int(min(stats[:, i])) - _MARGIN for i in (1, 3)),
+            (int(max(stats[:, i])) + _MARGIN + 1 for i in (2, 4)),
+        )
+        return slice(max(y0, 0), min(y1, self.shape[0])), slice(max(x0, 0), min(x1, self.shape[1]))
+
+    def _add(self, label, window, fields, stats, slide, turn):
+        one, two = stats
+        y0, x0 = window[0].start, window[1].start
+        centres, move = np.zeros((2, 2), np.int64), np.zeros(4, np.int64)
+        if slide and one[0] and two[0]:
+            centres = _centres(stats) - (y0, x0)
+            if abs(centres[1] - centres[0]).max() > _REACH:
+                centres[1] = centres[0]
+            if turn:
+                high, wide = fields.shape[1:]
+                box = one[1:5] + np.array([-4 - y0, 5 - y0, -4 - x0, 5 - x0])
+                box = np.clip(box, 0, (high, high, wide, wide))
+                move = turned(fields[0], fields[1], centres[0], centres[1], box)
+                centres[1] += move[2:]
+        self.parts.append((int(label), window, fields, centres, move))
 
     def frame(self, k: int, g: int) -> np.ndarray:
         """The map k of g steps on the way, uint8 [H, W]."""
-        out = np.zeros(self.shape, np.uint8)
+        out = np.full(self.shape, self.ground, np.uint8)
         best = np.full(self.shape, -(1 << 60), np.int64)
-        for label, window, fields, centres, move in self.parts:
-            _blend(fields[0], fields[1], centres[0], centres[1], move, k, g, label, best[window], out[window])
+        for label, (rows, columns), fields, centres, move in self.parts:
+            at = rows.start, columns.start
+            _blend(fields[0], fields[1], centres[0], centres[1], move, k, g, label, at, best, out)
         return out
+
+
+def _fields(a, b, label, window) -> np.ndarray:
+    """Signed distances of a label's region in both maps within a window: int32 [2, h, w]."""
+    rows, columns = window
+    fields = np.empty((2, rows.stop - rows.start, columns.stop - columns.start), np.int32)
+    signed_distance(a, rows.start, columns.start, label, fields[0])
+    signed_distance(b, rows.start, columns.start, label, fields[1])
+    return fields
 
 
 def between(a, b, k, g, slide, turn) -> np.ndarray:
@@ -181,8 +221,8 @@ def between(a, b, k, g, slide, turn) -> np.ndarray:
 
 
 @njit(cache=True)
-def _blend(sa, sb, ca, cb, move, k, g, label, best, out):
-    """Weigh a label's fields into `best` and `out`, each pixel taken back to a and forward to b."""
+def _blend(sa, sb, ca, cb, move, k, g, label, at, best, out):
+    """Weigh a label's fields into `best` and `out` from pixel `at` on, each pixel taken back to a and forward to b."""
     h, w = sa.shape
     my = ca[0] + (2 * (cb[0] - ca[0]) * k + g) // (2 * g)
     mx = ca[1] + (2 * (cb[1] - ca[1]) * k + g) // (2 * g)
@@ -206,6 +246,6 @@ def _blend(sa, sb, ca, cb, move, k, g, label, best, out):
             ya, xa = min(max(ya, 0), h - 1), min(max(xa, 0), w - 1)
             yb, xb = min(max(yb, 0), h - 1), min(max(xb, 0), w - 1)
             v = (g - k) * np.int64(sa[ya, xa]) + k * np.int64(sb[yb, xb])
-            if v > best[y, x]:
-                best[y, x] = v
-                out[y, x] = label
+            if v > best[at[0] + y, at[1] + x]:
+                best[at[0] + y, at[1] + x] = v
+                out[at[0] + y, at[1] + x] = label

@@ -142,9 +142,11 @@ def code_vectors(coder, buf, ref, vectors, size, step, models):
             if eb.code_adaptive(coder, buf, same, models, 0 if by + bx else 1, _LIMIT):
                 vectors[by, bx] = py, px
                 continue
-            vy = py + eb.code_signed(coder, buf, vectors[by, bx, 0] - py, models, 8, 0, _LIMIT)
-            vx = px + eb.code_signed(coder, buf, vectors[by, bx, 1] - px, models, 8 + 49, 0, _LIMIT)
-            vectors[by, bx] = min(max(vy, -REACH), REACH), min(max(vx, -REACH), REACH)
+            for k in range(2):
+                expected = px if k else py
+                change = vectors[by, bx, k] - expected
+                v = expected + eb.code_signed(coder, buf, change, models, 8 + 49 * k, 0, _LIMIT)
+                vectors[by, bx, k] = min(max(v, -REACH), REACH)
     return buf
 
 

@@ -24,13 +24,17 @@ def _cubic(d: Fraction) -> Fraction:
 
 
 def _weights() -> np.ndarray:
-    """int32 [MAX_SCALE + 1, MAX_SCALE, 5]: of scale s, pixel phase p, the weights of 5 cells, in 1/1024."""
-    table = np.zeros((MAX_SCALE + 1, MAX_SCALE, _TAPS), np.int32)
+    """int32 [MAX_SCALE + 1, 6, MAX_SCALE]: of scale s, at pixel phase p, the weights of 5 cells and their sum.
+
+    In 1/1024.
+    """
+    table = np.zeros((MAX_SCALE + 1, _TAPS + 1, MAX_SCALE), np.int32)
     for s in range(1, MAX_SCALE + 1):
         for p in range(s):
             at = Fraction(2 * p + 1 - s, 2 * s)
             for k in range(_TAPS):
-                table[s, p, k] = round(1024 * _cubic(at - (k - 2)))
+                table[s, k, p] = round(1024 * _cubic(at - (k - 2)))
+    table[:, _TAPS] = table[:, :_TAPS].sum(1)
     return table
 
 
@@ -70,25 +74,43 @@ def shrink(full, s):
 
 
 @njit(cache=True)
-def cell_pixels(cells, r, c, s, weights, carry, g1, pred, scratch, out):
-    """Labels of the s x s pixels of cell (r, c), written to out[:s, :s].
+def agrees(cells, g1, r, c):
+    """Whether the 3 x 3 cells around (r, c) are what the prediction g1 says."""
+    h, w = cells.shape
+    for rr in range(max(r - 1, 0), min(r + 2, h)):
+        for cc in range(max(c - 1, 0), min(c + 2, w)):
+            if cells[rr, cc] != g1[rr, cc]:
+                return False
+    return True
 
-    Where `carry` is set and the 3 x 3 cells around are what the prediction g1 says, the predicted pixels stand;
-    otherwise the 5 x 5 cells around are enlarged. scratch: tuple of `new_scratch`.
+
+@njit(cache=True)
+def _vote(near, label, s, taps, part, votes):
+    """What the cells `near` [5, 5] of one label weigh in each of s x s pixels, in 1/2^20: votes[:s, :s]."""
+    for k in range(5):
+        for y in range(s):
+            part[k, y] = 0
+        for i in range(5):
+            if near[i, k] == label:
+                for y in range(s):
+                    part[k, y] += taps[i, y]
+    for y in range(s):
+        p0, p1, p2, p3, p4 = part[0, y], part[1, y], part[2, y], part[3, y], part[4, y]
+        for x in range(s):
+            votes[y, x] = (
+                p0 * taps[0, x] + p1 * taps[1, x] + p2 * taps[2, x] + p3 * taps[3, x] + p4 * taps[4, x]
+            )
+
+
+@njit(cache=True)
+def enlarged(cells, r, c, s, weights, scratch, out):
+    """Labels of the s x s pixels of cell (r, c) from the 5 x 5 cells around, written to out[:s, :s].
+
+    Each pixel takes the label of the largest vote, and the cell's own where votes are equal. scratch: tuple of
+    `new_scratch`. Returns how many labels took part: with 1 all pixels have the cell's.
     """
     h, w = cells.shape
-    if carry:
-        alike = True
-        for rr in range(max(r - 1, 0), min(r + 2, h)):
-            for cc in range(max(c - 1, 0), min(c + 2, w)):
-                if cells[rr, cc] != g1[rr, cc]:
-                    alike = False
-        if alike:
-            for y in range(min(s, pred.shape[0] - r * s)):
-                for x in range(min(s, pred.shape[1] - c * s)):
-                    out[y, x] = pred[r * s + y, c * s + x]
-            return
-    labels, part, votes = scratch
+    labels, near, part, votes, most = scratch
     own = cells[r, c]
     count = 1
     labels[0] = own
@@ -96,6 +118,7 @@ def cell_pixels(cells, r, c, s, weights, carry, g1, pred, scratch, out):
         rr = min(max(r + dr, 0), h - 1)
         for dc in range(-2, 3):
             v = cells[rr, min(max(c + dc, 0), w - 1)]
+            near[dr + 2, dc + 2] = v
             if v != own:
                 known = False
                 for j in range(1, count):
@@ -104,53 +127,62 @@ def cell_pixels(cells, r, c, s, weights, carry, g1, pred, scratch, out):
                 if not known:
                     labels[count] = v
                     count += 1
-    for y in range(s):
-        for x in range(s):
-            out[y, x] = own
+    taps = weights[s]
     if count == 1:
-        return
-    for j in range(count):
-        label = labels[j]
-        for y in range(s):
-            for k in range(5):
-                cc = min(max(c + k - 2, 0), w - 1)
-                total = 0
-                for i in range(5):
-                    if cells[min(max(r + i - 2, 0), h - 1), cc] == label:
-                        total += weights[s, y, i]
-                part[y, k] = total
         for y in range(s):
             for x in range(s):
-                vote = 0
-                for k in range(5):
-                    vote += part[y, k] * weights[s, x, k]
-                if j == 0 or vote > votes[y, x]:
-                    votes[y, x] = vote
-                    out[y, x] = label
+                out[y, x] = own
+    elif count == 2:  # the two votes of a pixel have a known sum
+        other = np.uint8(labels[1])
+        _vote(near, other, s, taps, part, votes)
+        for y in range(s):
+            for x in range(s):
+                out[y, x] = other if 2 * votes[y, x] > taps[5, y] * taps[5, x] else own
+    else:
+        _vote(near, own, s, taps, part, most)
+        for y in range(s):
+            for x in range(s):
+                out[y, x] = own
+        for j in range(1, count):
+            _vote(near, labels[j], s, taps, part, votes)
+            for y in range(s):
+                for x in range(s):
+                    if votes[y, x] > most[y, x]:
+                        most[y, x] = votes[y, x]
+                        out[y, x] = labels[j]
+    return count
 
 
 @njit(cache=True)
 def new_scratch(s):
-    """Working memory of `cell_pixels` at scale s."""
-    return np.zeros(26, np.int64), np.zeros((s, 5), np.int64), np.zeros((s, s), np.int64)
+    """Working memory of `enlarged` at scale s."""
+    return (
+        np.zeros(26, np.int64),
+        np.zeros((5, 5), np.uint8),
+        np.zeros((5, s), np.int32),
+        np.zeros((s, s), np.int32),
+        np.zeros((s, s), np.int32),
+    )
 
 
 @njit(cache=True)
 def enlarge(cells, s, height, width, weights, carry, g1, pred):
     """The label map that a map of cells stands for: uint8 [h, w] -> [H, W].
 
-    carry: keep the pixels of `pred` [H, W] wherever the cells agree with its cells g1 [h, w].
+    carry: the pixels of `pred` [H, W] stand where the 3 x 3 cells around are what its cells g1 [h, w] say.
     """
     if s == 1:
         return cells.copy()
-    out = np.empty((height, width), np.uint8)
+    out = pred.copy() if carry else np.empty((height, width), np.uint8)
     scratch = new_scratch(s)
     block = np.zeros((s, s), np.uint8)
     for r in range(cells.shape[0]):
         y1 = min(s, height - r * s)
         for c in range(cells.shape[1]):
+            if carry and agrees(cells, g1, r, c):
+                continue
             x1 = min(s, width - c * s)
-            cell_pixels(cells, r, c, s, weights, carry, g1, pred, scratch, block)
+            enlarged(cells, r, c, s, weights, scratch, block)
             for y in range(y1):
                 for x in range(x1):
                     out[r * s + y, c * s + x] = block[y, x]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from semjax.contours import best, rdo
+from semjax.contours import best, prices
 from semjax.contours.best import Codec
 from semjax.contours.best_encoder import Plan, Sender
 from semjax.contours.config import ContourConfig
@@ -28,12 +28,12 @@ LOSSLESS_BIT = 1.2  # what a bit of motion is worth in mispredicted pixels
 
 @functools.cache
 def rate_table() -> np.ndarray:
-    """Code lengths the encoder decides with, float32 [rdo.CONTEXTS, rdo.SYMBOLS]."""
+    """Code lengths the encoder decides with, float32 [prices.CONTEXTS, prices.SYMBOLS]."""
     with importlib.resources.files("semjax.assets").joinpath(RATES_ASSET).open("rb") as file:
         stored = np.load(file)
-        counts = np.zeros((rdo.CONTEXTS, rdo.SYMBOLS), np.float32)
+        counts = np.zeros((prices.CONTEXTS, prices.SYMBOLS), np.float32)
         counts[stored["rows"]] = stored["counts"]
-    return rdo.bits_table(counts)
+    return prices.bits_table(counts)
 
 
 @njit(cache=True)

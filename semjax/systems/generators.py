@@ -18,6 +18,14 @@ from semjax.errors import InputError, NotAvailableError
 from semjax.types import Conditions, FrameStatus
 
 
+@dataclasses.dataclass(frozen=True)
+class Received:
+    """Frames as painted, uint8 [n, H, W, 3], and what they were painted from."""
+
+    frames: np.ndarray
+    conditions: Conditions
+
+
 class Generator(Protocol):
     """Turns what arrived into pixels, a few frames at a time and strictly forward."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from semjax.entropy import binary as eb
-from semjax.texture.residual import code_block
+from semjax.texture.residual import BRIGHT, COLOUR_A, COLOUR_B, NO, code_block
 from semjax.texture.transform import basis
 
 MOST = 32  # longest transform
@@ -179,7 +179,7 @@ def code_leaf(
     energy = grade_prediction(pred, strength, work, work2, inter, mode, step, y0, y1, x0, x1)
     code_block(
         coder, buf, m, learn, q, prev, other, strength, energy, y0, y1, x0, x1, plane,
-        1 if mode == 0 else 0, klass, small, scratch[6], 0,
+        1 if mode == 0 else 0, klass, small, scratch[6], NO,
     )  # fmt: skip
     rebuild(q, pred, rec, work2, work, diff, step, y0, y1, x0, x1)
 
@@ -249,7 +249,7 @@ def code_square(
                 modes[2 * i + 1, 2 * j + 1] = mode
             if yb > ya and xb > xa:
                 code_leaf(
-                    coder, buf, m, learn, 0, q[0], prev[0], q[0], rec[0], inter[0], mode, ya, yb, xa, xb, klass,
+                    coder, buf, m, learn, BRIGHT, q[0], prev[0], q[0], rec[0], inter[0], mode, ya, yb, xa, xb, klass,
                     parts - 1, step, scratch,
                 )  # fmt: skip
     mode = modes[2 * i, 2 * j]
@@ -260,7 +260,7 @@ def code_square(
             buf,
             m,
             learn,
-            1,
+            COLOUR_A,
             q[1],
             prev[1],
             q[0],
@@ -272,7 +272,7 @@ def code_square(
             x0,
             x1,
             klass,
-            0,
+            NO,
             step,
             scratch,
         )
@@ -281,7 +281,7 @@ def code_square(
             buf,
             m,
             learn,
-            2,
+            COLOUR_B,
             q[2],
             prev[2],
             q[1],
@@ -293,7 +293,7 @@ def code_square(
             x0,
             x1,
             klass,
-            0,
+            NO,
             step,
             scratch,
         )

@@ -13,7 +13,7 @@ from semjax.texture.blocks import (
     rebuild,
     transform,
 )
-from semjax.texture.residual import NO_LIMIT, code_block, reach_of, surroundings
+from semjax.texture.residual import BRIGHT, NO, NO_LIMIT, YES, code_block, reach_of, surroundings
 
 _call = njit(cache=True, _nrt=False)
 _BIT = 1.0 / 65536
@@ -218,7 +218,8 @@ def _choose_mode(
         code_mode(pricer, buf, models, 0, modes, i, j, klass, klass == 0)
         bits = pricer[1] * _BIT
         cost = lam * bits + choose_leaf(
-            pricer, buf, m, 0, q, prev, q, rec, inter, mode, y0, y1, x0, x1, klass, small, step, lam, scratch, 1,
+            pricer, buf, m, BRIGHT, q, prev, q, rec, inter, mode, y0, y1, x0, x1, klass, small, step, lam, scratch,
+            YES,
             best - lam * bits,
         )  # fmt: skip
         if cost < best:
@@ -230,7 +231,7 @@ def _choose_mode(
         pricer,
         buf,
         m,
-        0,
+        BRIGHT,
         q,
         prev,
         q,
@@ -246,7 +247,7 @@ def _choose_mode(
         step,
         lam,
         scratch,
-        0,
+        NO,
         1e300,
     )
 
@@ -268,7 +269,7 @@ def choose_square(
     parted = lam * pricer[1] * _BIT
     whole += _choose_mode(
         pricer, buf, m, models, modes, 2 * i, 2 * j, q[0], prev[0], org[0], rec[0], inter[0], y0, y1, x0, x1,
-        klass, 0, step, lam, scratch,
+        klass, NO, step, lam, scratch,
     )  # fmt: skip
     mode = modes[2 * i, 2 * j]
     split[i, j] = 0
@@ -283,7 +284,7 @@ def choose_square(
                 xa, xb = x0 + (x1 - x0) * b // 2, x0 + (x1 - x0) * (b + 1) // 2
                 parted += _choose_mode(
                     pricer, buf, m, models, modes, 2 * i + a, 2 * j + b, q[0], prev[0], org[0], rec[0], inter[0],
-                    ya, yb, xa, xb, klass, 1, step, lam, scratch,
+                    ya, yb, xa, xb, klass, YES, step, lam, scratch,
                 )  # fmt: skip
                 if parted >= whole:
                     break
@@ -303,6 +304,6 @@ def choose_square(
         for p in range(1, 3):
             target(org[p], scratch, y0, y1, x0, x1)
             choose_leaf(
-                pricer, buf, m, p, q[p], prev[p], q[p - 1], rec[p], inter[p], mode, y0, y1, x0, x1, klass, 0, step,
-                colour_lam, scratch, 0, 1e300,
+                pricer, buf, m, p, q[p], prev[p], q[p - 1], rec[p], inter[p], mode, y0, y1, x0, x1, klass, NO, step,
+                colour_lam, scratch, NO, 1e300,
             )  # fmt: skip

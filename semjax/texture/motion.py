@@ -186,9 +186,10 @@ def _predict_plane(both, field, first, second, block, ramp, edge, taps):
 @njit(cache=True)
 def predict(planes, field, first, second):
     """Fill int32 [2, h, w] for three planes with prediction by `field` and doubt from two padded references."""
-    _predict_plane(planes[0], field, first[0], second[0], BLOCK, RAMP, EDGE, _TAPS)
-    _predict_plane(planes[1], field, first[1], second[1], BLOCK // 2, RAMP // 2, EDGE // 2, _COLOUR_TAPS)
-    _predict_plane(planes[2], field, first[2], second[2], BLOCK // 2, RAMP // 2, EDGE // 2, _COLOUR_TAPS)
+    for p in range(3):
+        part = 1 if p == 0 else 2  # colour planes have half the size
+        taps = _TAPS if p == 0 else _COLOUR_TAPS
+        _predict_plane(planes[p], field, first[p], second[p], BLOCK // part, RAMP // part, EDGE // part, taps)
 
 
 # --- syntax ---------------------------------------------------------------------------------------------------

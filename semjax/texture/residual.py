@@ -25,6 +25,10 @@ _call = njit(cache=True, _nrt=False)
 # What a bit costs whose prediction is x (stretched): COSTS[bit, x + STRETCH_MAX] in 1/65536 bit.
 COSTS = np.rint(-65536 * np.log2(np.stack([1 - SQUASH / 65536.0, SQUASH / 65536.0]))).astype(np.int32)
 NO_LIMIT = 1 << 60
+# Planes, and settings of functions with many callers, as typed numbers: numba compiles a function anew for every
+# plain literal that it is called with.
+BRIGHT, COLOUR_A, COLOUR_B = np.int64(0), np.int64(1), np.int64(2)
+NO, YES = np.int64(0), np.int64(1)
 
 
 @_call

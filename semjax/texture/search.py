@@ -47,6 +47,11 @@ def _error_of(org, up0, up1, v, rows, at_x):
     return _error(org, up0, up1, v[0], v[1], v[2], v[3], v[4], rows, at_x)
 
 
+# Typed numbers: numba compiles a function anew for every plain literal that it is called with.
+_FIRST, _SECOND, _BOTH = np.int64(0), np.int64(1), np.int64(2)  # references
+_FINE, _HALF, _COARSE = np.int64(1), np.int64(2), np.int64(16)  # first steps of a search, in quarter samples
+
+
 @_call
 def _descend(org, up0, up1, v, way, start, at_y, at_x, h, w, rows):
     """Improve vector `way` of v (5 numbers, in place) by steps of `start`, start / 2 .. 1 quarter samples."""
@@ -102,21 +107,21 @@ def _copy(out, v, way):
 def _own_vectors(trial, guess, guessed, org, up0, up1, d1, at_y, at_x, h, w, rows):
     """Improve the starts in `trial`; returns how many of its rows are worth a price."""
     if guessed:
-        _copy(trial[0], guess, 2)
+        _copy(trial[0], guess, _BOTH)
         for way in range(2):
             if trial[0, 0] == 2 or trial[0, 0] == way:
-                _descend(org, up0, up1, trial[0], way, 1, at_y, at_x, h, w, rows)
+                _descend(org, up0, up1, trial[0], way, _FINE, at_y, at_x, h, w, rows)
         return 1
-    _descend(org, up0, up1, trial[0], 0, 16, at_y, at_x, h, w, rows)
+    _descend(org, up0, up1, trial[0], _FIRST, _COARSE, at_y, at_x, h, w, rows)
     if not d1:
         return 1
-    _descend(org, up0, up1, trial[1], 1, 16, at_y, at_x, h, w, rows)
-    _copy(trial[2], trial[0], 0)
-    _copy(trial[2], trial[1], 1)
+    _descend(org, up0, up1, trial[1], _SECOND, _COARSE, at_y, at_x, h, w, rows)
+    _copy(trial[2], trial[0], _FIRST)
+    _copy(trial[2], trial[1], _SECOND)
     trial[2, 0] = 2
     for _ in range(2):
-        _descend(org, up0, up1, trial[2], 0, 2, at_y, at_x, h, w, rows)
-        _descend(org, up0, up1, trial[2], 1, 2, at_y, at_x, h, w, rows)
+        _descend(org, up0, up1, trial[2], _FIRST, _HALF, at_y, at_x, h, w, rows)
+        _descend(org, up0, up1, trial[2], _SECOND, _HALF, at_y, at_x, h, w, rows)
     return 3
 
 

@@ -177,7 +177,15 @@ HARD = {
         "awgn", snr_db=-0.4, design_snr_db=4.5, protection=(3.0, 2.0, 0.0, 0.0), decoder=QUICK
     ),
     "rayleigh": LinkConfig("rayleigh", snr_db=3.0, coherence=16, pilots=1, design_snr_db=3.0, decoder=QUICK),
-    "rician": LinkConfig("rician", snr_db=-1.0, design_snr_db=4.5, retransmissions=1, decoder=QUICK),
+    "rician": LinkConfig(
+        "rician",
+        snr_db=1.0,
+        design_snr_db=4.5,
+        k_factor_db=0.0,
+        protection=(3.0, 2.0, 0.0, 0.0),
+        retransmissions=1,
+        decoder=QUICK,
+    ),
     "loss": LinkConfig("loss", loss=0.4, burst=3.0),
 }
 

@@ -137,7 +137,7 @@ def test_other_settings_are_refused_and_names_may_not_collide(folder, alone, wor
     work.keep_settings(folder / "alone", before)
     with pytest.raises(InputError, match="seed was 0, now 5"):
         work.keep_settings(folder / "alone", {**before, "seed": 5})
-    with pytest.raises(InputError, match="would both become a.mp4"):
+    with pytest.raises(InputError, match=r"would both become a\.mp4"):
         twice = [folder / "streams", folder / "weights" / "a.smj"]
         sharding_cases.write_empty_streams(folder / "weights", {"a": 3})
         work.find(twice, folder / "out", ".mp4", False)
