@@ -54,7 +54,7 @@ def sample(folder, out, *more, streams=("streams",), devices=2):
     return subprocess.Popen(command, env=environment, stdout=said, stderr=subprocess.STDOUT), said
 
 
-def ended(started, timeout=300):
+def ended(started, timeout=900):
     """(exit status, what it said) of a process that has come to its end."""
     process, said = started
     try:
@@ -148,7 +148,7 @@ def test_other_settings_are_refused_and_names_may_not_collide(folder, alone, wor
 def test_a_killed_process_stops_the_others_and_a_rerun_finishes(folder, alone):
     out = folder / "pair"
     first, second = pair(folder, "pair", "--heartbeat", "10")
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 900
     while not (done := [p for p in out.rglob("*.mp4") if not p.name.startswith(".")]):
         assert time.monotonic() < deadline and first[0].poll() is None, ended(first)[1][-4000:]
         time.sleep(0.05)
