@@ -72,7 +72,8 @@ def test_the_cost_model_knows_what_is_sent(found, mesh, axis):
         found["meshes"][mesh]["usual"][axis],
         found["meshes"][mesh]["predicted"][axis],
     )
-    assert received == pytest.approx(counted["bytes"], rel=0.1)
+    # Pictures are floats here, and bytes in the model.
+    assert received == pytest.approx(counted["bytes"], rel=0.15)
     assert often == pytest.approx(counted["count"], rel=0.15)
 
 
