@@ -351,11 +351,11 @@ class Predict:
     steps: int = 2
     fps: float = 25.0
     efficiency: float = cost.EFFICIENCY
+    streaming: float = cost.STREAMING
     latency: float = cost.LATENCY
     meshes: tuple[str, ...] = (
         "data=1,model=1,space=1",
         "data=1,model=2,space=1",
-        "data=1,model=1,space=2",
         "data=1,model=1,space=4",
         "data=1,model=1,space=8",
     )
@@ -363,7 +363,8 @@ class Predict:
     def run(self) -> None:
         """Print a table for each preset."""
         print(
-            f"PREDICTED, not measured: efficiency {self.efficiency}, {self.latency * 1e6:.0f} us a collective\n"
+            f"PREDICTED, not measured: {self.efficiency:.0%} of peak arithmetic, {self.streaming:.0%} of memory "
+            f"bandwidth, {self.latency * 1e6:.0f} us a collective\n"
         )
         for preset in self.preset:
             self._table(preset)
@@ -385,9 +386,12 @@ class Predict:
             for text in self.meshes:
                 mesh = dataclasses.asdict(sharding.MeshShape.parse(text))
                 chips = mesh["model"] * mesh["space"]
-                assumed = {**settings, "efficiency": self.efficiency, "latency": self.latency}
+                assumed = {**settings, "efficiency": self.efficiency, "streaming": self.streaming}
+                assumed["latency"] = self.latency
                 one = cost.predict(cfg, device, mesh, **assumed)
-                ceiling = cost.predict(cfg, device, mesh, **settings, efficiency=1.0, latency=0.0)
+                ceiling = cost.predict(
+                    cfg, device, mesh, **settings, efficiency=1.0, streaming=1.0, latency=0.0
+                )
                 served, _ = cost.viewers(cfg, device, mesh, self.fps, **assumed)
                 cells = (device.name, text, f"{one.step * 1e3:.2f}", f"{one.send * 1e3:.2f}")
                 print(
