@@ -32,6 +32,9 @@ __all__ = ["convert", "export", "fold_lora", "from_torch", "load", "network", "s
 
 _PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model"]
 _TEXT = (".json", ".txt", ".model")  # tokenizers and schedulers: small files that go along with a pipeline
+_TOKENIZER = re.compile(
+    r"(tokenizer.*|vocab|merges|special_tokens_map|added_tokens|chat_template)\.(json|txt|model|jinja)"
+)
 
 
 def network(cfg: Any, **attributes) -> nn.Module:
@@ -80,7 +83,8 @@ def convert(
 ) -> dict[str, str]:
     """Write a network, or every network of a pipeline, as a folder that `load` reads; source and options as there.
 
-    Of a pipeline each network becomes a folder of its name in `out`; tokenizers and schedulers are copied. Returns
+    Of a pipeline each network becomes a folder of its name in `out`; tokenizers and schedulers are copied, as is a
+    tokenizer that lies beside a single network. Returns
     what became of each part: "converted", "copied" or why it was left out.
     """
     given, source = str(source), local(source)
@@ -96,6 +100,9 @@ def convert(
         "semjax": __version__,
     }
     save(out, settings, weights.read(cfg, tensors, dtype=dtype), provenance)
+    for path in source.iterdir() if source.is_dir() else ():
+        if _TOKENIZER.fullmatch(path.name):
+            (Path(out) / path.name).write_bytes(path.read_bytes())
     return {networks.class_name(settings): "converted"}
 
 

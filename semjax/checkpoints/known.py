@@ -7,6 +7,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from semjax.checkpoints import rules
+
 _SD = {
     "_class_name": "UNet2DConditionModel",
     "block_out_channels": (320, 640, 1280, 1280),
@@ -56,6 +58,20 @@ _CLIP_H = _CLIP_L | {
     "projection_dim": 512,
     "hidden_act": "gelu",
 }
+_SEGFORMERS = {  # depths, widths, width of the head
+    "b0": ((2, 2, 2, 2), (32, 64, 160, 256), 256),
+    "b1": ((2, 2, 2, 2), (64, 128, 320, 512), 256),
+    "b2": ((3, 4, 6, 3), (64, 128, 320, 512), 768),
+    "b3": ((3, 4, 18, 3), (64, 128, 320, 512), 768),
+    "b4": ((3, 8, 27, 3), (64, 128, 320, 512), 768),
+    "b5": ((3, 6, 40, 3), (64, 128, 320, 512), 768),
+}
+_CLASSES = {"ade": 150, "cityscapes": 19}
+_INTERNVLS = {  # width, its feed-forward layers', layers, heads, heads of keys and values of InternVL3's Qwen2.5
+    "1b": (896, 4864, 24, 14, 2),
+    "2b": (1536, 8960, 28, 12, 2),
+    "8b": (3584, 18944, 28, 28, 4),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +80,48 @@ class Known:
 
     settings: Mapping[str, Any]
     probe: Mapping[str, tuple[int, ...]]
+
+
+def _segformer(size: str, classes: str) -> Known:
+    depths, widths, head = _SEGFORMERS[size]
+    settings = {
+        "architectures": ["SegformerForSemanticSegmentation"],
+        "model_type": "segformer",
+        "depths": depths,
+        "hidden_sizes": widths,
+        "decoder_hidden_size": head,
+        "num_labels": _CLASSES[classes],
+    }
+    probe = {"decode_head.classifier.weight": (_CLASSES[classes], head, 1, 1)}
+    for stage, depth in enumerate(depths):  # every block, so that the deepest that fits has most
+        for block in range(depth):
+            probe[f"segformer.stages.{stage}.blocks.{block}.layernorm_before.bias"] = (widths[stage],)
+    return Known(settings, probe)
+
+
+def _internvl(size: str) -> Known:
+    width, wide, layers, heads, pairs = _INTERNVLS[size]
+    settings = {
+        "architectures": ["InternVLForConditionalGeneration"],
+        "model_type": "internvl",
+        "tie_word_embeddings": False,
+        "vision_config": {"model_type": "internvl_vision", "attention_bias": True},
+        "text_config": {
+            "model_type": "qwen2",
+            "vocab_size": 151674,
+            "hidden_size": width,
+            "intermediate_size": wide,
+            "num_hidden_layers": layers,
+            "num_attention_heads": heads,
+            "num_key_value_heads": pairs,
+            "rope_theta": 1000000.0,
+        },
+    }
+    probe = {
+        "lm_head.weight": (151674, width),
+        f"model.language_model.layers.{layers - 1}.mlp.down_proj.weight": (width, wide),
+    }
+    return Known(settings, probe)
 
 
 _QUERY = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
@@ -116,6 +174,8 @@ KNOWN = {
         _MOTION | {"use_motion_mid_block": False},
         {"down_blocks.0.motion_modules.0.proj_in.weight": (320, 320)},
     ),
+    **{f"segformer-{size}-{name}": _segformer(size, name) for size in _SEGFORMERS for name in _CLASSES},
+    **{f"internvl3-{size}": _internvl(size) for size in _INTERNVLS},
 }
 
 
@@ -123,6 +183,9 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
     """The name of the published network whose tensors these are, as far as the probes tell; None for others."""
     if all(key.startswith("text_model.") for key in shapes):  # transformers before 5
         shapes = {key.removeprefix("text_model."): shape for key, shape in shapes.items()}
+    for table, sign in ((rules.SEGFORMER, "segformer.encoder."), (rules.INTERNVL, "language_model.")):
+        if any(key.startswith(sign) for key in shapes):  # as published, before transformers 5
+            shapes = {key: shapes[old] for key, old in table.today(shapes).items()}
     fits = {
         name: len(known.probe)
         for name, known in KNOWN.items()

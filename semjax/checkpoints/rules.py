@@ -8,7 +8,7 @@ PyTorch saves without needing them.
 import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from semjax.errors import InputError
 
@@ -26,7 +26,7 @@ class Rules:
 
     lists: tuple[str, ...] = ()
     names: tuple[tuple[str, str], ...] = ()
-    old: tuple[tuple[str, str], ...] = ()
+    old: tuple[tuple[str, str | Callable[[re.Match], str]], ...] = ()
     unused: tuple[str, ...] = ()
     stacked: tuple[str, ...] = ()
 
@@ -115,4 +115,60 @@ UNET_MOTION = dataclasses.replace(
     UNET,
     names=((r"^unet\.", ""), (r"^motion\.", ""), *UNET.names, *_PLACES),
     unused=_POSITIONS,
+)
+
+# The encoder alone: poolers and the heads of pre-training may be left over.
+BERT = Rules(
+    lists=("layer",),
+    names=(
+        (r"\bencoder_layer_", "encoder.layer_"),
+        (r"\bembeddings_", "embeddings."),
+        (r"\battention_(self|output)_", r"attention.\1."),
+        (r"\b(intermediate|output)_", r"\1."),
+    ),
+    old=(
+        (r"^(bert|roberta)\.", ""),
+        (r"\bLayerNorm\.gamma$", "LayerNorm.weight"),
+        (r"\bLayerNorm\.beta$", "LayerNorm.bias"),
+    ),
+    unused=(r"embeddings\.position_ids$", r"pooler\.", r"cls\.", r"lm_head\."),
+    stacked=("encoder_layer",),
+)
+
+# Published files name stages, blocks and their parts otherwise than transformers 5.
+SEGFORMER = Rules(
+    lists=("stages", "blocks", "linear_projections"),
+    names=((r"\bdwconv_dwconv\b", "dwconv.dwconv"),),
+    old=(
+        (r"\bencoder\.patch_embeddings\.(\d+)\.", r"stages.\1.patch_embeddings."),
+        (r"\bencoder\.block\.(\d+)\.", r"stages.\1.blocks."),
+        (r"\bencoder\.layer_norm\.(\d+)\.", r"stages.\1.layer_norm."),
+        (r"\battention\.self\.(query|key|value)\b", lambda found: f"attention.{found[1][0]}_proj"),
+        (r"\battention\.self\.sr\b", "attention.sequence_reduction.sequence_reduction"),
+        (r"\battention\.self\.layer_norm\b", "attention.sequence_reduction.layer_norm"),
+        (r"\battention\.output\.dense\b", "attention.o_proj"),
+        (r"\bmlp\.dense([12])\b", r"mlp.fc\1"),
+        (r"\blayer_norm_1\b", "layernorm_before"),
+        (r"\blayer_norm_2\b", "layernorm_after"),
+        (r"^decode_head\.linear_c\b", "decode_head.linear_projections"),
+    ),
+    unused=(r"decode_head\.batch_norm\.num_batches_tracked$",),
+)
+
+# Older files put the language model's head and body elsewhere than transformers 5.
+INTERNVL = Rules(
+    lists=("layer", "layers"),
+    names=(
+        (r"^(vision_tower|multi_modal_projector|language_model)\b", r"model.\1"),
+        (r"\bembeddings_patch_embeddings_", "embeddings.patch_embeddings."),
+        (r"\bembeddings_", "embeddings."),
+        (r"\bencoder_layer_", "encoder.layer_"),
+        (r"\bmlp_", "mlp."),
+    ),
+    old=(
+        (r"^language_model\.lm_head\.", "lm_head."),
+        (r"^(model\.)?language_model\.model\.", "model.language_model."),
+        (r"^(vision_tower|multi_modal_projector|language_model)\.", r"model.\1."),
+    ),
+    stacked=("encoder_layer", "layers"),
 )

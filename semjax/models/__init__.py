@@ -8,6 +8,7 @@ motion           motion modules (AnimateDiff) and the UNet with them
 autoencoder_kl   AutoencoderKL: pictures <-> latents
 autoencoder_tiny AutoencoderTiny (TAESD): the same, small and fast
 clip             CLIP: text encoder, and text and pictures in one space
+bert             BERT and RoBERTa: token vectors, for BERTScore
 attention        attention, feed-forward layers and the transformer in a UNet
 layers           convolutions, norms, time embeddings
 """

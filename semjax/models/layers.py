@@ -125,6 +125,21 @@ class LayerNorm(nn.Module):
         return (wide * scale + bias).astype(self.dtype)
 
 
+class RmsNorm(nn.Module):
+    """Unit mean square over the last axis, then scale (Zhang, Sennrich 2019)."""
+
+    eps: float = 1e-6
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*batch C"]) -> Float[Array, "*batch C"]:
+        """`x` normalised; the mean square in float32."""
+        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],)).astype(self.dtype)
+        wide = x.astype(jnp.float32)
+        wide = wide * jax.lax.rsqrt((wide**2).mean(-1, keepdims=True) + self.eps)
+        return scale * wide.astype(self.dtype)
+
+
 def sinusoids(
     t: Float[Array, " B"], width: int, *, flip: bool = True, shift: float = 0.0
 ) -> Float[Array, "B width"]:

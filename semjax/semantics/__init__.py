@@ -1,4 +1,4 @@
-"""Pixels to meaning, without any weights: label maps, tracks, captions, keyframe choice.
+"""Pixels to meaning: label maps, tracks, captions, keyframe choice. Without any weights, but for the last part.
 
 Label maps
     RegionConfig, RegionState       settings and what is remembered between frames
@@ -21,7 +21,14 @@ Keyframes
 PSSS
     psss, log_odds, psss_single, psss_absolute      from the logits of a multimodal model
     answer_ids                      the tokens of yes and no
+With weights (modules, loaded when they are first asked for)
+    vision_language                 InternVL and a clip that it looks at: load, watch
+    judge                           PSSS from it, with the interface of the structural scorer
+    narration                       captions from it
+    classes                         label maps of named classes from SegFormer
 """
+
+import importlib
 
 from semjax.semantics.captions import CaptionConfig, caption, captions, describe, sentence
 from semjax.semantics.change import CutConfig, CutState, change_score, cut_step, thumbnail
@@ -87,3 +94,15 @@ __all__ = [
     "tracks_update",
     "view",
 ]
+
+_WITH_WEIGHTS = ("classes", "judge", "narration", "vision_language")  # these load the networks
+
+
+def __getattr__(name: str):
+    if name not in _WITH_WEIGHTS:
+        raise AttributeError(f"module 'semjax.semantics' has no attribute {name!r}")
+    return importlib.import_module(f"semjax.semantics.{name}")
+
+
+def __dir__():
+    return sorted([*__all__, *_WITH_WEIGHTS])

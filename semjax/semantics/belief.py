@@ -158,8 +158,7 @@ def drift_evidence(drift: Float[np.ndarray, "h w 2"], prior: Belief) -> Belief:
     for plane in prior[:-1]:
         fit = motion.fit_affine(drift, plane * (plane > 0.5))
         own = motion.affine_flow(fit, *plane.shape)
-        sigma = 0.8 + 0.15 * np.linalg.norm(own, axis=-1)
-        off = np.linalg.norm(drift - own, axis=-1) / sigma
+        off = motion.length(drift - own) / (0.8 + 0.15 * motion.length(own))
         evidence.append(-0.5 * np.minimum(off, _DRIFT_CAP) ** 2)
     unknown = np.full(drift.shape[:2], -0.5 * (_DRIFT_CAP / 2) ** 2, np.float32)
     return _DRIFT_TRUST * np.stack([*evidence, unknown])

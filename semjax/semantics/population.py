@@ -76,8 +76,8 @@ def _kinship(
         where = pixels[small]
         if not where.any():
             continue
-        apart = np.median(np.linalg.norm(flow[where] - flows[large][where], axis=-1))
-        away = np.median(np.linalg.norm(flow[where] - flows[0][where], axis=-1))
+        apart = np.median(motion.length(flow[where] - flows[large][where]))
+        away = np.median(motion.length(flow[where] - flows[0][where]))
         if apart > max(0.5, 0.5 * away):
             vote = -1.0
         else:
@@ -164,8 +164,8 @@ def _is_new(state: RegionState, where: np.ndarray, index: np.ndarray, lab: np.nd
     around = motion.fit_affine(state.drift, np.where(where, 0, state.belief[host]).astype(np.float32))
     own = motion.fit_affine(state.drift, where.astype(np.float32), step=2)
     around, own = (motion.affine_flow(m, height, width)[where] for m in (around, own))
-    away = np.linalg.norm(own - around, axis=-1).mean()
-    scatter = np.median(np.linalg.norm(state.drift[where] - own, axis=-1))
+    away = motion.length(own - around).mean()
+    scatter = np.median(motion.length(state.drift[where] - own))
     return bool(away > _NEW_MOTION and scatter < 0.5 * away)
 
 

@@ -50,6 +50,7 @@ class RegionState:
     histogram: the regions' colours.
     ids: the label that each region is drawn with; ids[0] == 0. next_id: the next label to give.
     drawn: the latest labels at the working size; -1 where they do not hold any more.
+    outlined: the latest labels as they were given out, at most at 300 000 pixels; flow: how they move on (backward).
     unexplained: for how many frames "unknown" has been winning.
     drift: how far every pixel's content has lately moved against the camera, in pixels (old motion fades).
     kinship: for each pair of regions, for how many frames (old ones fade) it has looked like one thing.
@@ -64,6 +65,8 @@ class RegionState:
     ids: tuple[int, ...] = ()
     next_id: int = 1
     drawn: Int16[np.ndarray, "h w"] | None = None
+    outlined: UInt8[np.ndarray, "a b"] | None = None
+    flow: Float[np.ndarray, "h w 2"] | None = None
     unexplained: Float[np.ndarray, "h w"] | None = None
     drift: Float[np.ndarray, "h w 2"] | None = None
     kinship: Float[np.ndarray, "K K"] | None = None

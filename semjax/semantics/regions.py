@@ -16,11 +16,14 @@ from semjax.errors import InputError
 from semjax.semantics import belief as filtering
 from semjax.semantics import motion
 from semjax.semantics.change import cut_step
+from semjax.semantics.outlines import snap
 from semjax.semantics.partition import cells, colour_histograms, colour_index, merge_cells
 from semjax.semantics.population import next_free, update_population
 from semjax.semantics.region_state import RegionConfig, RegionState
 
 _WORK_PIXELS = 40_000  # regions are found at about this many pixels and drawn at full size
+_STILL = 0.25  # pixels a frame; outlines of what moves faster are drawn afresh in every frame
+_EDGE_PIXELS = 300_000  # their outlines are brought to the picture's edges at no more than this many
 _HOLD = 0.35  # advantage in probability of the label drawn before
 _CELL = 8  # pixels between the seeds of superpixels
 
@@ -86,7 +89,9 @@ def _step(frame: np.ndarray, state: RegionState, cfg: RegionConfig) -> tuple[np.
     state = dataclasses.replace(state, cut=cut_state, size=size, grey=grey, lab=lab)
     belief = _settled(state, cfg)
     drawn = np.array(state.ids, np.int16)[belief.argmax(axis=0)]
-    return _draw(belief, state.ids, size, cfg), dataclasses.replace(state, drawn=drawn)
+    outlined = _outlined(belief, frame, state, cfg)
+    state = dataclasses.replace(state, drawn=drawn, outlined=outlined)
+    return _enlarged(outlined, size), state
 
 
 def _working_picture(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -122,6 +127,8 @@ def _start(lab: np.ndarray, grey: np.ndarray, state: RegionState, cfg: RegionCon
         next_id=next_id,
         unexplained=np.zeros(grey.shape, np.float32),
         drawn=None,
+        outlined=None,
+        flow=None,
         drift=np.zeros((*grey.shape, 2), np.float32),
         kinship=np.zeros((count, count), np.float32),
     )
@@ -145,7 +152,7 @@ def _follow(lab: np.ndarray, grey: np.ndarray, state: RegionState, cfg: RegionCo
     along = filtering.edges_of(lab, cfg.smoothness)
     flow = motion.dense_flow(grey, state.grey)
     matched = filtering.match(grey, state.grey, flow)
-    trust = motion.returns(flow, motion.dense_flow(state.grey, grey))
+    trust = motion.returns(flow, motion.dense_flow(state.grey, grey, fine=False))
     moved = filtering.carry_plainly(state.belief, flow)
     motions = filtering.region_motions(flow, moved, trust, matched)
     flow = filtering.settle(flow, motions, moved, matched, trust, along)
@@ -163,6 +170,7 @@ def _follow(lab: np.ndarray, grey: np.ndarray, state: RegionState, cfg: RegionCo
         state,
         belief=belief,
         drawn=np.where(still, state.drawn, np.int16(-1)),
+        flow=flow,
         drift=drift,
         histogram=filtering.learn(index, belief, state.histogram),
         unexplained=np.where(belief[-1] > 0.5, unexplained + 1, 0).astype(np.float32),
@@ -183,16 +191,37 @@ def _settled(state: RegionState, cfg: RegionConfig) -> Float[np.ndarray, "K h w"
     return _without_specks(belief, state.drawn, state.ids, max(1, round(cfg.min_area * state.grey.size)))
 
 
-def _draw(belief: np.ndarray, ids: tuple[int, ...], size: tuple[int, int], cfg: RegionConfig) -> np.ndarray:
-    """Label map at full size with smooth outlines."""
+def _outlined(belief: np.ndarray, frame: np.ndarray, state: RegionState, cfg: RegionConfig) -> np.ndarray:
+    """Label map with smooth outlines along the picture's edges, which stay where they were unless something moves."""
+    height, width = frame.shape[:2]
+    scale = min(1.0, (_EDGE_PIXELS / (height * width)) ** 0.5)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if scale < 1:
+        frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     sigma = 1.2 * cfg.smoothness
-    best, label = np.full(size, -1, np.float32), np.zeros(size, np.uint8)
-    for plane, name in zip(belief, ids, strict=True):
-        plane = cv2.GaussianBlur(plane, (0, 0), sigma) if sigma > 0 else plane
-        plane = cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR)
-        label[plane > best] = name
+    planes = [cv2.GaussianBlur(plane, (0, 0), sigma) if sigma > 0 else plane for plane in belief]
+    planes = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in planes])
+    if not cfg.smoothness:
+        return np.array(state.ids, np.uint8)[planes.argmax(axis=0)]
+    before = None
+    if state.outlined is not None and state.flow is not None:
+        ratio = np.float32([size[0] / belief.shape[2], size[1] / belief.shape[1]])
+        flow = cv2.resize(state.flow, size, interpolation=cv2.INTER_LINEAR) * ratio
+        before = motion.warp(state.outlined, flow, cv2.INTER_NEAREST).astype(np.int16)
+        before[np.abs(flow).max(axis=-1) > _STILL] = -1
+    return snap(planes, state.ids, frame, before)
+
+
+def _enlarged(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A label map at the clip's size, without steps in its outlines."""
+    if labels.shape == size:
+        return labels.copy()
+    best, large = np.full(size, -1, np.float32), np.zeros(size, np.uint8)
+    for name in np.unique(labels):
+        plane = cv2.resize((labels == name).astype(np.float32), size[::-1], interpolation=cv2.INTER_CUBIC)
+        large[plane > best] = name
         np.maximum(best, plane, out=best)
-    return label
+    return large
 
 
 def _without_specks(

@@ -26,8 +26,12 @@ SIZES = {
     "clip-b32": 151_277_313,
     "clip-l14": 427_616_513,
     "sd15-controlnet": 361_279_120,
+    "internvl3-1b": 938_193_024,
 }
-DEFAULT = ("sd15-unet", "taesd", "taesd3", "clip-l-text", "animatediff-v1.5-2")
+DEFAULT = (
+    *("sd15-unet", "taesd", "taesd3", "clip-l-text", "animatediff-v1.5-2"),
+    *("segformer-b0-ade", "segformer-b5-cityscapes", "internvl3-1b", "internvl3-8b"),
+)
 
 
 def reference(settings):
@@ -53,7 +57,10 @@ def test_published_networks_map_completely(name):
     _strict.check(wanted, shapes, network.rules.unused)
     assert {key for slot in wanted.values() for key in slot.keys} | set(network.buffers(cfg)) == set(shapes)
     count = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(networks.template(cfg)))
-    assert count == sum(value.numel() for value in module.parameters())
+    moments = [
+        value for key, value in module.named_buffers() if "running_" in key
+    ]  # of SegFormer's batch norm
+    assert count == sum(value.numel() for value in [*module.parameters(), *moments])
     if name in SIZES:
         assert count == SIZES[name]
     assert recognise(shapes) == name
@@ -67,6 +74,20 @@ def test_a_file_without_a_config_is_recognised(tmp_path):
     (tmp_path / "config.json").unlink()
     settings = files.settings(tmp_path, None, files.find(tmp_path))
     assert settings["latent_channels"] == 16
+
+
+def test_files_under_published_names_are_recognised(tmp_path):
+    """transformers writes SegFormer and InternVL under the names that the published files have."""
+    with torch.device("meta"):
+        module = transformers.SegformerForSemanticSegmentation(transformers.SegformerConfig(num_labels=150))
+    module = module.to_empty(device="cpu")
+    module.save_pretrained(tmp_path)
+    (tmp_path / "config.json").unlink()
+    settings = files.settings(tmp_path, None, files.find(tmp_path))
+    assert settings["num_labels"] == 150 and settings["hidden_sizes"] == (32, 64, 160, 256)
+    shapes = {"language_model.lm_head.weight": (151674, 896)}
+    shapes["language_model.model.layers.23.mlp.down_proj.weight"] = (896, 4864)
+    assert recognise(shapes) == "internvl3-1b"
 
 
 def test_nothing_of_pytorch_is_loaded():

@@ -1,0 +1,314 @@
+"""What understanding a clip costs and how well it goes: `bench.py semantics cost`, `regions FOLDER...` and others.
+
+cost     PSSS by InternVL: model FLOPs and wall time of a pair, direct against the published two rounds
+regions  label maps without weights against true ones: boundary recall, identity, flicker, bytes, time a frame
+sender   frames a second of everything a sender without weights computes, at 512 x 288
+sheet    the chosen keyframes of clips as one picture each, for a person to look at
+
+A FOLDER holds video.mp4 or frames/*.png and, for `regions`, labels/*.png.
+"""
+
+import argparse
+import functools
+import time
+from pathlib import Path
+
+import numpy as np
+
+# --- cost ---------------------------------------------------------------------------------------------------------
+
+
+def flops(jaxpr, steps: int) -> float:
+    """Multiplications and additions of all products of matrices and convolutions; while loops run `steps` times."""
+    total = 0.0
+    for eqn in jaxpr.eqns:
+        name, inner = eqn.primitive.name, [_open(p) for p in _nested(eqn.params)]
+        if name == "dot_general":
+            (contract, _), _ = eqn.params["dimension_numbers"]
+            over = np.prod([eqn.invars[0].aval.shape[axis] for axis in contract])
+            total += 2.0 * np.prod(eqn.outvars[0].aval.shape) * over
+        elif name == "conv_general_dilated":
+            kernel = eqn.invars[1].aval.shape
+            out = eqn.params["dimension_numbers"].rhs_spec[0]
+            total += 2.0 * np.prod(eqn.outvars[0].aval.shape) * np.prod(kernel) / kernel[out]
+        elif name == "scan":
+            total += eqn.params["length"] * sum(flops(j, steps) for j in inner)
+        elif name == "while":
+            total += steps * sum(flops(j, steps) for j in inner)
+        elif name == "cond":
+            total += max(flops(j, steps) for j in inner)
+        else:
+            total += sum(flops(j, steps) for j in inner)
+    return total
+
+
+def _nested(params):
+    for value in params.values():
+        yield from (
+            v for v in (value if isinstance(value, list | tuple) else [value]) if hasattr(_open(v), "eqns")
+        )
+
+
+def _open(jaxpr):
+    return getattr(jaxpr, "jaxpr", jaxpr)
+
+
+def model_flops(function, *args, steps: int = 0) -> float:
+    """FLOPs of a function of abstract arrays, without computing anything."""
+    import jax
+
+    return flops(_open(jax.make_jaxpr(function)(*args)), steps)
+
+
+def _pair_flops(size: str, side: int, height: int, width: int, words: int) -> tuple[float, float, float]:
+    """(direct, what a new keyframe adds, two rounds as published) FLOPs a pair."""
+    import jax
+    import jax.numpy as jnp
+
+    from semjax.checkpoints import network, networks
+    from semjax.checkpoints.known import KNOWN
+    from semjax.models.qwen2 import Cache, empty_cache
+    from semjax.semantics import vision_language as vl
+    from semjax.semantics.tiles import grid
+
+    settings = KNOWN[f"internvl3-{size}"].settings
+    cfg = networks.by_settings(settings).read(settings)
+    net, params = network(cfg), networks.template(cfg)
+    full = cfg.vision.image_size[0]
+
+    def shape(*dims, dtype=jnp.float32):
+        return jax.ShapeDtypeStruct(dims, dtype)
+
+    def look(tiles, pixels):
+        return model_flops(
+            functools.partial(vl.look, net), params, shape(tiles, pixels, pixels, 3, dtype=jnp.uint8)
+        )
+
+    def begin(text, tiles, pixels):
+        tokens = text + tiles * cfg.tokens(pixels)
+        features = shape(tiles, cfg.tokens(pixels), cfg.text.hidden_size)
+        ids = shape(1, tokens, dtype=jnp.int32)
+        return model_flops(lambda p, i, f: vl.begin(net, p, i, f, tokens), params, ids, features)
+
+    question, answer = 30, 20  # tokens of the direct prompt before and after the second picture
+    room = question + answer + 2 * (cfg.tokens(side) + 2)
+    cache = Cache(*jax.eval_shape(lambda: empty_cache(cfg.text, 1, room)))
+    suffix = shape(answer + cfg.tokens(side) + 2, dtype=jnp.int32)
+    features = shape(1, cfg.tokens(side), cfg.text.hidden_size)
+    read = model_flops(lambda p, c, i, f: vl.judge(net, p, c, i, f), params, cache, suffix, features)
+    direct = look(1, side) + read
+
+    rows, columns = grid(height, width, full, 12)
+    tiles = rows * columns + (rows * columns > 1)
+    prompt, again = 110, 60  # tokens of the published prompts
+    room = prompt + 2 * tiles * cfg.tokens() + words
+    cache = Cache(*jax.eval_shape(lambda: empty_cache(cfg.text, 1, room)))
+    logits = shape(1, cfg.text.vocab_size)
+    text = model_flops(
+        lambda p, o, c: vl.write(net, p, o, c, words, 0), params, logits, cache, steps=words - 1
+    )
+    vision = look(2 * tiles, full)
+    first = begin(prompt, 2 * tiles, full)
+    second = begin(prompt + words + again, 2 * tiles, full)
+    return direct, begin(question, 1, side), 2 * vision + first + text + second
+
+
+def cost(args: argparse.Namespace) -> None:
+    """FLOPs at the published sizes, wall time at a small one with random weights."""
+    height, width = args.picture
+    print(
+        f"FLOPs a pair of {width}x{height} pictures; published: two rounds, both read from scratch, a description"
+    )
+    print(f"of {args.words} tokens. direct: the candidate's features and its part of the prompt.")
+    for size in args.sizes:
+        for side in args.sides:
+            direct, keyframe, published = _pair_flops(size, side, height, width, args.words)
+            with_keyframe = direct + keyframe / args.candidates
+            print(
+                f"InternVL3-{size.upper()}, {side} pixels: direct {direct / 1e12:.3f} TFLOP (+ {keyframe / 1e12:.3f} "
+                f"for a new keyframe), published {published / 1e12:.2f} TFLOP: {published / direct:.1f} times, "
+                f"{published / with_keyframe:.1f} with a keyframe every {args.candidates} candidates"
+            )
+    if args.wall:
+        _wall(args)
+
+
+def _wall(args: argparse.Namespace) -> None:
+    import jax
+
+    from semjax.models.internvit import InternVitConfig
+    from semjax.models.internvl import InternVl, InternVlConfig, example
+    from semjax.models.qwen2 import Qwen2Config
+    from semjax.semantics import judge, vision_language
+
+    cfg = InternVlConfig(
+        vision=InternVitConfig(hidden_size=128, intermediate_size=512, num_hidden_layers=6, num_attention_heads=4,
+                               attention_bias=True),
+        text=Qwen2Config(vocab_size=2048, hidden_size=128, intermediate_size=512, num_hidden_layers=6,
+                         num_attention_heads=4, num_key_value_heads=2),
+        image_token_id=5,
+    )  # fmt: skip
+    net, draw = InternVl(cfg), np.random.default_rng(0)
+    shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), *example(cfg)))["params"]
+    params = jax.tree.map(lambda s: (0.05 * draw.standard_normal(s.shape)).astype(s.dtype), shapes)
+    vlm = vision_language.Vlm(net, params, _Words())
+    video = draw.integers(0, 256, (args.pairs + 1, *args.picture, 3), np.uint8)
+    seconds = {}
+    for name, side, settings in [
+        ("two-round", None, judge.JudgeConfig(mode="two-round", words=args.words)),
+        *((f"direct, {side} pixels", side, judge.JudgeConfig(ahead=args.batch)) for side in args.sides),
+    ]:
+        count = 2 if name == "two-round" else args.pairs
+        for _ in range(2):  # the first compiles
+            clip = vision_language.watch(vlm, video, side=side)
+            score = judge.scorer(clip, settings)
+            start = time.perf_counter()
+            for j in range(1, count + 1):
+                score(0, j)
+            seconds[name] = (time.perf_counter() - start) / count
+        ratio = f", {seconds['two-round'] / seconds[name]:.0f} times less" if name != "two-round" else ""
+        print(
+            f"wall time a pair, random weights of width 128, {name}: {seconds[name]:.3f} s{ratio}", flush=True
+        )
+
+
+class _Words:
+    """A tokenizer of single words: enough to measure time with."""
+
+    SPECIALS = ("<|im_start|>", "<|im_end|>", "<img>", "</img>", "<IMG_CONTEXT>")
+
+    def get_vocab(self):
+        return {token: 1 + i for i, token in enumerate(self.SPECIALS)}
+
+    def encode(self, text, add_special_tokens=False):
+        import re
+        import zlib
+
+        vocab = self.get_vocab()
+        words = re.findall("|".join(map(re.escape, self.SPECIALS)) + r"|\s?\w+|\s|[^\w\s]", text)
+        return [vocab.get(word, 16 + zlib.crc32(word.encode()) % 2000) for word in words]
+
+
+# --- regions ------------------------------------------------------------------------------------------------------
+
+
+def read_clip(folder: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """(frames, true label maps or None) of a clip's folder."""
+    import semjax as sj
+
+    source = folder / "frames"
+    video = sj.read_video(source if source.is_dir() else folder / "video.mp4")
+    labels = folder / "labels"
+    return video, sj.read_labels(labels) if labels.is_dir() else None
+
+
+def outline(labels: np.ndarray) -> np.ndarray:
+    """bool: a pixel whose right or lower neighbour has another label."""
+    edge = np.zeros(labels.shape, bool)
+    edge[:, :-1] |= labels[:, 1:] != labels[:, :-1]
+    edge[:, :, :-1] |= labels[:, :, 1:] != labels[:, :, :-1]
+    return edge
+
+
+def boundary_recall(truth: np.ndarray, found: np.ndarray, tolerance: int = 2) -> float:
+    """Share of the true outlines' pixels that have an outline of the found map within some pixels."""
+    import cv2
+
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * tolerance + 1,) * 2)
+    hit = total = 0
+    for a, b in zip(outline(truth), outline(found)):
+        hit += int((a & (cv2.dilate(b.astype(np.uint8), disk) > 0)).sum())
+        total += int(a.sum())
+    return hit / max(total, 1)
+
+
+def identity(truth: np.ndarray, found: np.ndarray) -> tuple[float, float]:
+    """(share of frames in which a true object's main found label is the one before, IoU of its best label).
+
+    Means over objects; the IoU is over the whole clip, frames before the object was found included.
+    """
+    kept, overlap = [], []
+    for thing in np.unique(truth[truth > 0]):
+        mine = truth == thing
+        main = [np.bincount(f[m], minlength=256).argmax() for f, m in zip(found, mine) if m.any()]
+        kept.append(np.mean(np.diff(main) == 0) if len(main) > 1 else 1.0)
+        best = [((found == k) & mine).sum() / ((found == k) | mine).sum() for k in np.unique(found[mine])]
+        overlap.append(max(best))
+    return float(np.mean(kept)), float(np.mean(overlap))
+
+
+def flicker(video: np.ndarray, labels: np.ndarray) -> float:
+    """Share of pixels whose label is not that of the frame before, carried along by dense flow."""
+    import cv2
+
+    from semjax.semantics import motion
+
+    off = []
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in video]
+    for before, now, old, new in zip(grey, grey[1:], labels, labels[1:]):
+        flow = motion.dense_flow(now, before)
+        off.append((motion.warp(old, flow, cv2.INTER_NEAREST) != new).mean())
+    return float(np.mean(off)) if off else 0.0
+
+
+def regions(args: argparse.Namespace) -> None:
+    """One line a clip for each way of finding label maps."""
+    from semjax import contours, semantics
+
+    ways = {"as found": semantics.RegionConfig()}
+    rows: dict[str, list] = {name: [] for name in ways}
+    print("clip                way       boundary  identity    IoU  flicker  bytes/frame  ms/frame  labels")
+    for folder in args.folders:
+        video, truth = read_clip(folder)
+        video = video[: args.frames]
+        for name, cfg in ways.items():
+            start = time.process_time() if args.processor_time else time.perf_counter()
+            found = semantics.segment(video, cfg)
+            taken = (time.process_time() if args.processor_time else time.perf_counter()) - start
+            size = len(contours.encode(found, contours.ContourConfig())) / len(found)
+            count = np.mean([len(np.unique(f)) for f in found])
+            row = [np.nan] * 3
+            if truth is not None:
+                row = [boundary_recall(truth[: len(found)], found), *identity(truth[: len(found)], found)]
+            row += [flicker(video, found), size, 1000 * taken / len(found), count]
+            rows[name].append(row)
+            print(_line(folder.name, name, row), flush=True)
+    for name, values in rows.items():
+        print(_line("mean", name, np.nanmean(values, axis=0)))
+
+
+def _line(clip: str, way: str, row) -> str:
+    recall, kept, iou, unsteady, size, spent, count = row
+    return (
+        f"{clip:19} {way:9} {recall:8.3f} {kept:9.3f} {iou:6.3f} {100 * unsteady:7.2f}% {size:12.1f} {spent:9.1f} "
+        f"{count:7.1f}"
+    )
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parts = parser.add_subparsers(required=True)
+    part = parts.add_parser("cost")
+    part.add_argument("--sizes", nargs="*", default=["1b", "2b", "8b"])
+    part.add_argument(
+        "--sides", nargs="*", type=int, default=[448, 336, 224], help="pixels of a frame's square"
+    )
+    part.add_argument("--picture", nargs=2, type=int, default=[288, 512], help="height and width")
+    part.add_argument("--words", type=int, default=300, help="tokens of the two descriptions together")
+    part.add_argument("--candidates", type=int, default=20, help="candidates from one keyframe to the next")
+    part.add_argument("--wall", action="store_true", help="measure time, too")
+    part.add_argument("--pairs", type=int, default=16)
+    part.add_argument("--batch", type=int, default=4)
+    part.set_defaults(run=cost)
+    part = parts.add_parser("regions")
+    part.add_argument("folders", nargs="+", type=Path)
+    part.add_argument("--frames", type=int, default=60, help="most frames of a clip")
+    part.add_argument("--processor-time", action="store_true", help="count processor time, not the clock's")
+    part.set_defaults(run=regions)
+    args = parser.parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()
