@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+_ENOUGH = 1000  # pixels for a fit; of more an even share is taken
 _LEAST_SIDE = 16  # DIS refuses smaller pictures
 
 
@@ -42,6 +43,11 @@ def returns(
     """
     miss = length(backward + warp(forward, backward))
     return np.exp(-((miss / (0.7 + 0.1 * length(backward))) ** 2)).astype(np.float32)
+
+
+def furthest(flow: Float[np.ndarray, "*pixels 2"]) -> Float[np.ndarray, "*pixels"]:
+    """The larger of the two parts of vectors, without sign."""
+    return np.maximum(np.abs(flow[..., 0]), np.abs(flow[..., 1]))
 
 
 def length(flow: Float[np.ndarray, "*pixels 2"]) -> Float[np.ndarray, "*pixels"]:
@@ -104,8 +110,10 @@ def fit_affine(
     target = flow[::step, ::step].reshape(-1, 2).astype(np.float64)
     weight = weight[::step, ::step].reshape(-1).astype(np.float64)
     used = weight > 1e-3
-    if used.sum() < 4:
+    if np.count_nonzero(used) < 4:
         return np.zeros((3, 2), np.float32)
+    used = np.flatnonzero(used)
+    used = used[:: max(1, len(used) // _ENOUGH)]
     basis, target, weight = basis[used], target[used], weight[used]
     total = weight.sum()
     # the fit is made around the pixels' own middle and in their own size, then brought to the common axes
