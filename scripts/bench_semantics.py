@@ -6,8 +6,8 @@ steady   what smoothing over time does to label maps of a network that hesitates
 sender   frames a second of everything a sender without weights computes
 sheet    the chosen keyframes of clips as one picture each, for a person to look at
 
-A FOLDER holds video.mp4, frames/*.png or *.png and, for `regions` and `steady`, labels/*.png; "scenes:3" is a
-procedural clip.
+A FOLDER holds video.mp4, frames/*.png or *.png and, for `regions` and `steady`, labels/*.png; "scenes:3+7" are
+procedural scenes one after the other.
 """
 
 import argparse
@@ -199,8 +199,13 @@ def read_clip(folder: Path) -> tuple[np.ndarray, np.ndarray | None]:
     import semjax as sj
 
     if str(folder).startswith("scenes:"):
-        clip = sj.scenes.make_clip(int(str(folder).removeprefix("scenes:")))
-        return clip.frames, clip.labels
+        cfg = sj.scenes.SceneConfig(frames=32)
+        clips = [
+            sj.scenes.make_clip(int(seed), cfg) for seed in str(folder).removeprefix("scenes:").split("+")
+        ]
+        return np.concatenate([clip.frames for clip in clips]), np.concatenate(
+            [clip.labels for clip in clips]
+        )
     film, source = folder / "video.mp4", folder / "frames"
     video = sj.read_video(film if film.exists() else source if source.is_dir() else folder)
     labels = folder / "labels"
