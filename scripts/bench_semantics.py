@@ -281,6 +281,9 @@ def regions(args: argparse.Namespace) -> None:
         row.append(np.mean([len(np.unique(f)) for f in found]))
         rows.append(row)
         print(_line(folder.name, row), flush=True)
+        if args.bytes and truth is not None:
+            size, recall = at_rate(truth[: len(found)], found, args.bytes)
+            print(f"{'':19} boundary {recall:.3f} after coding in {size:.1f} bytes a frame", flush=True)
     print(_line("mean", np.nanmean(rows, axis=0)))
 
 
@@ -289,6 +292,14 @@ def coded(labels: np.ndarray) -> float:
     from semjax import contours
 
     return len(contours.encode(labels, contours.ContourConfig())) / len(labels)
+
+
+def at_rate(truth: np.ndarray, found: np.ndarray, size: float) -> tuple[float, float]:
+    """(bytes a frame, boundary recall) of what a receiver has of a label map at a rate."""
+    from semjax import contours
+
+    data = contours.encode(found, contours.ContourConfig(bytes_per_frame=size, period=len(found)))
+    return len(data) / len(found), boundary_recall(truth, contours.decode(data))
 
 
 def _line(clip: str, row) -> str:
@@ -428,6 +439,9 @@ def main() -> None:
     part = parts.add_parser("regions")
     part.add_argument("folders", nargs="+", type=Path)
     part.add_argument("--frames", type=int, default=60, help="most frames of a clip")
+    part.add_argument(
+        "--bytes", type=float, help="measure outlines after coding at so many bytes a frame, too"
+    )
     part.add_argument("--processor-time", action="store_true", help="count processor time, not the clock's")
     part.set_defaults(run=regions)
     part = parts.add_parser("steady")
