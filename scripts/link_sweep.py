@@ -114,6 +114,8 @@ class Peer:
     def __init__(self, clip: Clip, codec: str, most: int):
         self.clip, self.decoded, self.choices = clip, {}, []
         for scale in (1, 2, 4, 8):
+            if min(clip.frames.shape[1:3]) < 16 * scale:
+                break  # encoders refuse smaller pictures
             for crf in CRFS:
                 sent = link_peers.encode(clip.frames, clip.fps, codec, crf, scale)
                 size = sum(sent.packets[0]) + len(sent.header)
@@ -139,8 +141,8 @@ class Peer:
         classes = [0] + [LINK_CLASS] * (len(sizes) - 1)
         return sum(sizes), price_packets(sizes, classes, cfg).symbols
 
-    def run(self, sent, cfg: LinkConfig, seed: int) -> dict[str, float]:
-        """Send and decode: quality, symbols, share of packets that arrived."""
+    def deliver(self, sent, cfg: LinkConfig, seed: int):
+        """Send: (for each NAL unit whether it arrived, the ledger)."""
         sizes, homes = sent.packets
         fill = np.random.default_rng(
             0
@@ -149,7 +151,11 @@ class Peer:
         classes, tries = [0] + [LINK_CLASS] * len(sizes), [link.SESSION_TRIES] + [1] * len(sizes)
         got, ledger = transmit_packets(jax.random.key(seed), packets, classes, cfg, tries=tries)
         there = [packet is not None for packet in got]
-        arrived = tuple(there[0] and all(there[1 + i] for i in home) for home in homes)
+        return tuple(there[0] and all(there[1 + i] for i in home) for home in homes), ledger
+
+    def run(self, sent, cfg: LinkConfig, seed: int) -> dict[str, float]:
+        """Send and decode: quality, symbols, share of packets that arrived."""
+        arrived, ledger = self.deliver(sent, cfg, seed)
         return {**self._show(sent, arrived), **_shares(ledger)}
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from semjax.errors import NotAvailableError, SemjaxError
+from semjax.errors import InputError, SemjaxError
 
 Positional = tyro.conf.Positional
 
@@ -24,19 +24,31 @@ class _Sender:
     system: Literal["causal", "mirage", "lgvsc"] = "causal"
     """Which system's sender codes the clip."""
     bitrate: float | None = None
-    """Bits a second of everything that crosses the link; without it 8000 (short clips at least 1500 bytes)."""
+    """Bits a second of everything that crosses the link; without it the system's own: causal 8000 (short clips at least
+    1500 bytes), mirage 1/51800 of the raw clip, lgvsc 0.0065 bit a pixel."""
     tolerance: float | None = None
     """Pixels by which contours may be off; without it what the rate allows."""
 
-    def config(self):
-        """The sender's settings. Raises NotAvailableError for a system that this version does not have."""
-        from semjax.systems.causal import SenderConfig
+    selection: Literal["skem", "skim"] = "skem"
+    """How lgvsc chooses keyframes: where the meaning changed, or equally far apart."""
+    keyframes: int | None = None
+    """How many keyframes lgvsc sends; without it what the rate makes best."""
 
-        if self.system != "causal":
-            raise NotAvailableError(
-                f"the system {self.system!r} is not available in this version; use --system causal"
+    def config(self):
+        """The sender's settings. Raises InputError for those that make no sense, alone or with the system."""
+        from semjax.systems import causal, lgvsc, mirage
+
+        if self.system != "causal" and self.tolerance is not None:
+            raise InputError(f"--tolerance is about contours, and the system {self.system} has none")
+        if self.system != "lgvsc" and (self.keyframes is not None or self.selection != "skem"):
+            raise InputError(f"--keyframes and --selection are for the system lgvsc, not {self.system}")
+        if self.system == "mirage":
+            return mirage.SenderConfig(bitrate=self.bitrate)
+        if self.system == "lgvsc":
+            return lgvsc.SenderConfig(
+                bitrate=self.bitrate, selection=self.selection, keyframes=self.keyframes
             )
-        return SenderConfig(bitrate=self.bitrate, tolerance=self.tolerance)
+        return causal.SenderConfig(bitrate=self.bitrate, tolerance=self.tolerance)
 
 
 @dataclasses.dataclass(frozen=True)

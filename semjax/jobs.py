@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import itertools
 import json
 import platform
@@ -20,11 +19,12 @@ from semjax import stream as container
 from semjax._progress import progress
 from semjax.errors import InputError, StreamError
 from semjax.report import Preview, render
-from semjax.systems import ahead, causal, link, rate, sources
-from semjax.systems.generators import Generator, load_generator
-from semjax.systems.receiver import Received, receive
+from semjax.systems import ahead, link, sources
+from semjax.systems.generators import Generator, Received, load_generator
+from semjax.systems.receiver import frames_at_once, receive
 from semjax.systems.records import read_captions
-from semjax.types import LAYERS, Caption
+from semjax.systems.senders import SenderConfig, sender_of
+from semjax.types import LAYERS, Caption, FrameStatus
 from semjax.version import __version__
 
 
@@ -54,7 +54,7 @@ class Inputs:
 
 def transmit(
     inputs: Inputs,
-    sender: causal.SenderConfig,
+    sender: SenderConfig,
     cfg: channel.LinkConfig,
     generator_name: str,
     seed: int,
@@ -76,7 +76,7 @@ def transmit(
     frames, labels, captions = inputs.open()
     with _folder_in_place(out) as folder:
         with clock("semantics"):
-            analysis = causal.understand(frames, labels, captions, sender)
+            analysis = sender_of(sender).understand(frames, labels, captions, sender)
         with clock("encode"):
             data = _code(frames, analysis, sender, texture_ready, cfg, cbr)
         (folder / "stream.smj").write_bytes(data)
@@ -93,10 +93,13 @@ def transmit(
         with video.VideoWriter(folder / "reconstruction.mp4", info.fps, info.width, info.height) as writer:
             painted = _paint(stream, generator, seed, clock)
             for part, original, maps in zip(
-                painted, frames.read(analysis.period), analysis.labels(), strict=True
+                painted, frames.read(frames_at_once(stream)), analysis.labels(), strict=True
             ):
                 writer.write(part.frames)
-                measure.add(original, part.frames, maps, part.conditions.labels)
+                known = (
+                    part.conditions.contour_status != FrameStatus.MISSING
+                ).any() or "contour" in stream.spans
+                measure.add(original, part.frames, maps if known else None, part.conditions.labels)
                 preview.add(original, part, maps)
         report = {
             **accounts(info, data, delivery.ledger),
@@ -119,14 +122,10 @@ def transmit(
 
 
 def _code(frames, analysis, sender, texture_ready, cfg, cbr) -> bytes:
+    coder = sender_of(sender).coder(frames, analysis, sender, texture_ready)
     if cbr is None:
-        return container.pack(causal.code(frames, analysis, sender, texture_ready))
-    coder = rate.Coder(analysis, "causal", functools.partial(causal.pick, frames), texture_ready)
-
-    def code(bitrate):
-        return container.pack(rate.fit(coder, bitrate, sender.tolerance, sender.texture_width))
-
-    return link.fit_symbols(code, frames.info, cfg, cbr)
+        return container.pack(coder(sender.bitrate))
+    return link.fit_symbols(lambda bitrate: container.pack(coder(bitrate)), frames.info, cfg, cbr)
 
 
 def captions_sent(stream: container.Stream) -> list[Caption]:
@@ -134,12 +133,12 @@ def captions_sent(stream: container.Stream) -> list[Caption]:
     return read_captions(stream.layer("caption"), stream.info, stream.spans.get("caption", 1))[0]
 
 
-def encode(inputs: Inputs, sender: causal.SenderConfig, out: Path) -> container.Stream:
+def encode(inputs: Inputs, sender: SenderConfig, out: Path) -> container.Stream:
     """Video file to stream file."""
     frames, labels, captions = inputs.open()
     texture_ready = ahead.compile_texture()
-    analysis = causal.understand(frames, labels, captions, sender)
-    stream = causal.code(frames, analysis, sender, texture_ready)
+    analysis = sender_of(sender).understand(frames, labels, captions, sender)
+    stream = sender_of(sender).coder(frames, analysis, sender, texture_ready)(sender.bitrate)
     with _file_in_place(out) as partial:
         partial.write_bytes(container.pack(stream))
     return stream

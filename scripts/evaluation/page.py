@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.tables import MEASURES, paired_cells, summary, summary_cells
+from evaluation.tables import MEASURES, paired_cells, point_name, point_of, summary, summary_cells
 
 STYLE = """
 :root { --ink: #1d2126; --soft: #5c646d; --paper: #fbfaf8; --card: #fff; --line: #e2dfd9; }
@@ -44,28 +44,40 @@ PAGE = """<!doctype html>
 """
 
 
+_FAIR = (
+    "Peers get as many bytes as the semjax stream of the same clip and rate took, choose their own picture size and "
+    "frame rate, and are charged for no container."
+)
+_LINKED = (
+    "Everything went over the same channel with the same codes, modulation and packets; peers get as many symbols "
+    "(over a lossy network, bytes) as the semjax stream took and choose their own picture size. The pictures are of "
+    "the first seed."
+)
+
+
 def render(
     rows: list[dict], errors: list[dict], originals: dict[str, str], out: Path, command: str, method: str
 ) -> str:
-    """The page: tables, rate curves, contact sheets at the middle rate, failures. `method` is the one compared."""
-    clips, rates = sorted({r["clip"] for r in rows}), sorted({r["bitrate"] for r in rows})
+    """The page: tables, curves, contact sheets at the middle point, failures. `method` is the one compared."""
+    clips, points = sorted({r["clip"] for r in rows}), sorted({point_of(r) for r in rows})
+    linked = "arrived" in rows[0]
+    names = {point_of(r): point_name(r) for r in rows}
     parts = [
         "<h1>Semantic video communication, measured</h1>",
-        f"<p class=soft>{len(clips)} clips at {', '.join(f'{r:.0f}' for r in rates)} bit/s. Means over clips with "
-        "95&nbsp;% bootstrap intervals. Peers get as many bytes as the semjax stream of the same clip and rate took, "
-        "choose their own picture size and frame rate, and are charged for no container.</p>",
+        f"<p class=soft>{len(clips)} clips at {', '.join(names[p] for p in points)}. Means over clips with "
+        f"95&nbsp;% bootstrap intervals. {_LINKED if linked else _FAIR}</p>",
         "<h2>Means</h2>",
         _table(*summary_cells(rows)),
         f"<h2>{html.escape(method)} minus each other method, clip by clip</h2>",
         _table(*paired_cells(rows, method)),
-        "<h2>Quality against rate</h2>",
+        f"<h2>Quality against {'SNR' if _over_snr(rows) else 'rate'}</h2>",
         '<div class="charts">' + "".join(f"<figure>{svg}</figure>" for svg in curves(rows)) + "</div>",
         "<h2>Pictures</h2>",
-        *_sheets(rows, originals, out, rates[len(rates) // 2]),
+        *_sheets(rows, originals, out, points[len(points) // 2]),
     ]
     if errors:
         parts.append("<h2>What failed</h2><ul>")
-        parts += [f"<li>{html.escape(e['clip'])}, {html.escape(e['method'])}, {e['bitrate']:.0f} bit/s: "
+        parts += [f"<li>{html.escape(e['clip'])}, {html.escape(e['method'])}, {point_name(e)}: "
                   f"{html.escape(e['error'])}</li>" for e in errors]  # fmt: skip
         parts.append("</ul>")
     parts.append(f"<h2>Made by</h2><pre>{html.escape(command)}</pre>")
@@ -78,11 +90,21 @@ def _table(head: list[str], body: list[list[str]]) -> str:
     return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
+def _over_snr(rows: list[dict]) -> bool:
+    return len({row.get("snr") for row in rows}) > 1
+
+
 def curves(rows: list[dict]) -> list[str]:
-    """One SVG for each measure: mean over clips against mean bits a second, bands for the interval."""
+    """One SVG for each measure: mean over clips against mean bits a second, bands for the interval.
+
+    Against the SNR, at the middle bitrate, where there are several.
+    """
     from matplotlib.figure import Figure
 
-    entries, figures = summary(rows), []
+    entries, figures, axis = summary(rows), [], "bits_per_second"
+    if _over_snr(rows):
+        rates = sorted({e["bitrate"] for e in entries})
+        entries, axis = [e for e in entries if e["bitrate"] == rates[len(rates) // 2]], "snr"
     methods = list(dict.fromkeys(e["method"] for e in entries))
     for name, title, _, more in MEASURES:
         figure = Figure(figsize=(4.6, 3.2), layout="constrained")
@@ -91,11 +113,12 @@ def curves(rows: list[dict]) -> list[str]:
             points = [e for e in entries if e["method"] == method and e[name] is not None]
             if not points:
                 continue
-            rate = [e["bits_per_second"] for e in points]
+            rate = [e[axis] for e in points]
             mean, low, high = np.array([e[name] for e in points]).T
             axes.plot(rate, mean, marker="o", markersize=4, color=f"C{number}", label=method)
             axes.fill_between(rate, low, high, color=f"C{number}", alpha=0.12, linewidth=0)
-        axes.set(xscale="log", xlabel="bit/s", title=f"{title} ({'higher' if more else 'lower'} is better)")
+        scale, label = ("log", "bit/s") if axis == "bits_per_second" else ("linear", "SNR in dB")
+        axes.set(xscale=scale, xlabel=label, title=f"{title} ({'higher' if more else 'lower'} is better)")
         axes.grid(alpha=0.25)
         axes.legend(fontsize=8)
         text = io.StringIO()
@@ -104,14 +127,16 @@ def curves(rows: list[dict]) -> list[str]:
     return figures
 
 
-def _sheets(rows: list[dict], originals: dict[str, str], out: Path, bitrate: float) -> list[str]:
+def _sheets(rows: list[dict], originals: dict[str, str], out: Path, point: tuple[float, float]) -> list[str]:
     parts = []
     for clip, sheet in sorted(originals.items()):
         parts.append(f'<h3>{html.escape(clip)}</h3><div class="sheet">')
         parts.append(f"<span>original</span>{_image(out / sheet, clip)}")
-        here = [r for r in rows if r["clip"] == clip and r["bitrate"] == bitrate]
-        for row in sorted(here, key=lambda r: (r["kind"] == "peer", r["method"])):
+        here = [r for r in rows if r["clip"] == clip and point_of(r) == point]
+        first = {(r["kind"] == "peer", r["method"]): r for r in sorted(here, key=lambda r: -(r["seed"] or 0))}
+        for _, row in sorted(first.items()):
             cost = f"{row['bytes']} bytes, {row['bits_per_second']:.0f} bit/s"
+            cost += f", {100 * row['arrived']:.0f} % arrived" if "arrived" in row else ""
             words = f"{html.escape(row['method'])}<br><span class=soft>{cost}</span>"
             parts.append(f"<span>{words}</span>{_image(out / row['sheet'], row['method'])}")
         parts.append("</div>")

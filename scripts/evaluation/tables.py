@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -28,6 +28,16 @@ def interval(values: Sequence[float], share: float = 0.95) -> tuple[float, float
     return float(low), float(high)
 
 
+def point_of(row: dict) -> tuple[float, float]:
+    """(bitrate, SNR) of a run, for sorting and grouping; without an SNR, 0."""
+    return row["bitrate"], row.get("snr") or 0.0
+
+
+def point_name(row: dict) -> str:
+    """A run's point in words: the bitrate asked for and the SNR."""
+    return f"{row['bitrate']:.0f} bit/s" + ("" if row.get("snr") is None else f" at {row['snr']:g} dB")
+
+
 def value(row: dict, measure: str) -> float | None:
     """A run's value of a measure in the table's unit; None where it does not apply."""
     found = row["quality"].get(measure)
@@ -45,19 +55,22 @@ def by_clip(rows: Iterable[dict], measure: str) -> dict[str, float]:
 
 
 def summary(rows: list[dict]) -> list[dict]:
-    """One entry for each rate and method: clips, mean bytes and rate, and of every measure mean and interval."""
+    """One entry for each point and method: clips, mean bytes and rate, and of every measure mean and interval."""
     groups: dict[tuple, list[dict]] = {}
     for row in rows:
-        groups.setdefault((row["bitrate"], row["kind"] == "peer", row["method"]), []).append(row)
+        groups.setdefault((*point_of(row), row["kind"] == "peer", row["method"]), []).append(row)
     entries = []
-    for (bitrate, _, method), group in sorted(groups.items()):
+    for (bitrate, _, _, method), group in sorted(groups.items()):
         entry = {
             "bitrate": bitrate,
+            "snr": group[0].get("snr"),
             "method": method,
             "clips": len({row["clip"] for row in group}),
             "bits_per_second": float(np.mean([row["bits_per_second"] for row in group])),
             "bpp": float(np.mean([row["bpp"] for row in group])),
             "over_budget": len({row["clip"] for row in group if row.get("over_budget")}),
+            "cbr": float(np.mean([row["cbr"] for row in group])) if "cbr" in group[0] else None,
+            "arrived": float(np.mean([row["arrived"] for row in group])) if "arrived" in group[0] else None,
         }
         for name, *_ in MEASURES:
             values = list(by_clip(group, name).values())
@@ -67,10 +80,10 @@ def summary(rows: list[dict]) -> list[dict]:
 
 
 def paired(rows: list[dict], method: str) -> list[dict]:
-    """`method` minus every other method at each rate, over the clips both have: mean, interval, clips won."""
+    """`method` minus every other method at each point, over the clips both have: mean, interval, clips won."""
     entries = []
-    for bitrate in sorted({row["bitrate"] for row in rows}):
-        here = [row for row in rows if row["bitrate"] == bitrate]
+    for point in sorted({point_of(row) for row in rows}):
+        here = [row for row in rows if point_of(row) == point]
         own = [row for row in here if row["method"] == method]
         for other in sorted({row["method"] for row in here} - {method}):
             theirs = [row for row in here if row["method"] == other]
@@ -80,7 +93,8 @@ def paired(rows: list[dict], method: str) -> list[dict]:
                 if gains:
                     entries.append(
                         {
-                            "bitrate": bitrate,
+                            "bitrate": point[0],
+                            "snr": here[0].get("snr"),
                             "other": other,
                             "measure": name,
                             "mean": float(np.mean(gains)),
@@ -94,11 +108,24 @@ def paired(rows: list[dict], method: str) -> list[dict]:
 
 def summary_cells(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
     """Heading and cells of the table of means, for Markdown and for the page."""
-    head = ["bit/s asked", "method", "clips", "bit/s sent", "bpp", *(title for _, title, _, _ in MEASURES)]
+    entries = summary(rows)
+    linked = any(e["arrived"] is not None for e in entries)
+    measures = [title for _, title, _, _ in MEASURES]
+    head = [
+        "point",
+        "method",
+        "clips",
+        "bit/s sent",
+        "bpp",
+        *(["CBR", "arrived"] if linked else []),
+        *measures,
+    ]
     body = []
-    for e in summary(rows):
+    for e in entries:
         sent = f"{e['bits_per_second']:.0f}" + (f" ({e['over_budget']} over)" if e["over_budget"] else "")
-        cells = [f"{e['bitrate']:.0f}", e["method"], str(e["clips"]), sent, f"{e['bpp']:.6f}"]
+        cells = [point_name(e), e["method"], str(e["clips"]), sent, f"{e['bpp']:.6f}"]
+        if linked:
+            cells += ["" if e["cbr"] is None else f"{e['cbr']:.2e}", f"{100 * e['arrived']:.1f} %"]
         for name, _, decimals, _ in MEASURES:
             cells.append("" if e[name] is None else _with_interval(*e[name], decimals))
         body.append(cells)
@@ -107,17 +134,17 @@ def summary_cells(rows: list[dict]) -> tuple[list[str], list[list[str]]]:
 
 def paired_cells(rows: list[dict], method: str) -> tuple[list[str], list[list[str]]]:
     """Heading and cells of the table of paired differences."""
-    head = ["bit/s asked", "against", *(title for _, title, _, _ in MEASURES)]
+    head = ["point", "against", *(title for _, title, _, _ in MEASURES)]
     lines: dict[tuple, dict[str, str]] = {}
     decimals = {name: d for name, _, d, _ in MEASURES}
     for e in paired(rows, method):
         text = _with_interval(e["mean"], *e["interval"], decimals[e["measure"]], sign="+")
-        lines.setdefault((e["bitrate"], e["other"]), {})[e["measure"]] = (
+        lines.setdefault((point_name(e), e["other"]), {})[e["measure"]] = (
             f"{text}, {e['won']}/{e['clips']} won"
         )
     body = [
-        [f"{bitrate:.0f}", other, *(cells.get(name, "") for name, *_ in MEASURES)]
-        for (bitrate, other), cells in lines.items()
+        [point, other, *(cells.get(name, "") for name, *_ in MEASURES)]
+        for (point, other), cells in lines.items()
     ]
     return head, body
 
@@ -133,16 +160,24 @@ def markdown(head: list[str], body: list[list[str]]) -> str:
     return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]]) + "\n"
 
 
-def runs_csv(rows: list[dict], order: Callable[[dict], tuple]) -> str:
+def _order(row: dict) -> tuple:
+    return row["clip"], *point_of(row), row["kind"] == "peer", row["method"], row["seed"] or 0
+
+
+def runs_csv(rows: list[dict]) -> str:
     """All runs, a line each, one column a measure."""
     plain = (
         "clip",
         "method",
         "kind",
         "bitrate",
+        "snr",
         "seed",
         "bytes",
         "bpp",
+        "symbols",
+        "cbr",
+        "arrived",
         "bits_per_second",
         "ratio_to_raw",
         "seconds",
@@ -151,7 +186,7 @@ def runs_csv(rows: list[dict], order: Callable[[dict], tuple]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*plain, "over_budget", "settings", *names])
-    for row in sorted(rows, key=order):
+    for row in sorted(rows, key=_order):
         settings = " ".join(f"{k}={v}" for k, v in row.get("settings", {}).items())
         cells = [row.get(name) for name in plain] + [row.get("over_budget", ""), settings]
         writer.writerow(cells + [row["quality"].get(name) for name in names])

@@ -15,6 +15,7 @@ from semjax.errors import InputError
 from semjax.models import _strict
 from semjax.models.autoencoder_kl import AutoencoderKL, KlConfig
 from semjax.models.autoencoder_tiny import AutoencoderTiny, TinyConfig
+from semjax.models.bert import Bert, BertConfig
 from semjax.models.clip import Clip, ClipConfig, ClipText, ClipTextConfig
 from semjax.models.controlnet import ControlNet, ControlNetConfig
 from semjax.models.internvl import InternVl, InternVlConfig
@@ -60,7 +61,7 @@ def _unet(cfg: UNetConfig) -> tuple[tuple, dict]:
     return (sample, 0, jnp.zeros((1, 4, text))), more
 
 
-def _clip_text(cfg: ClipTextConfig) -> tuple[tuple, dict]:
+def _tokens(cfg: ClipTextConfig | BertConfig) -> tuple[tuple, dict]:
     return (jnp.zeros((1, 2), int),), {}
 
 
@@ -119,18 +120,20 @@ def _positions(cfg: MotionConfig) -> dict[str, np.ndarray]:
     return found
 
 
+_BERTS = ("BertModel", "BertForMaskedLM", "BertForPreTraining", "RobertaModel", "RobertaForMaskedLM")
 _ALL = (
     ("UNet2DConditionModel", _is(UNetConfig), UNetConfig.from_diffusers, UNet2DCondition, _unet, rules.UNET),
     ("AutoencoderKL", _is(KlConfig), KlConfig.from_diffusers, AutoencoderKL, _picture, rules.AUTOENCODER_KL),
     ("AutoencoderTiny", _is(TinyConfig), TinyConfig.from_diffusers, AutoencoderTiny, _picture, rules.AUTOENCODER_TINY),
-    ("CLIPTextModel", _is_clip_text(False), _read_text, ClipText, _clip_text, rules.CLIP_TEXT),
-    ("CLIPTextModelWithProjection", _is_clip_text(True), _read_projected_text, ClipText, _clip_text, rules.CLIP),
+    ("CLIPTextModel", _is_clip_text(False), _read_text, ClipText, _tokens, rules.CLIP_TEXT),
+    ("CLIPTextModelWithProjection", _is_clip_text(True), _read_projected_text, ClipText, _tokens, rules.CLIP),
     ("ControlNetModel", _is(ControlNetConfig), ControlNetConfig.from_diffusers, ControlNet, _controlnet,
      rules.CONTROLNET),
     ("MotionAdapter", _is(MotionConfig), MotionConfig.from_diffusers, MotionModules, _motion, rules.MOTION, _positions),
     ("UNetMotionModel", _is(MotionUNetConfig), MotionUNetConfig.from_diffusers, UNetMotion, _unet_motion,
      rules.UNET_MOTION, lambda cfg: _positions(cfg.motion)),
     ("CLIPModel", _is(ClipConfig), ClipConfig.from_transformers, Clip, _clip, rules.CLIP),
+    *((name, _is(BertConfig), BertConfig.from_transformers, Bert, _tokens, rules.BERT) for name in _BERTS),
     ("SegformerForSemanticSegmentation", _is(SegformerConfig), SegformerConfig.from_transformers, Segformer,
      _segformer, rules.SEGFORMER, _batches_seen),
     ("InternVLForConditionalGeneration", _is(InternVlConfig), InternVlConfig.from_transformers, InternVl, _internvl,

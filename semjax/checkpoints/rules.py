@@ -117,6 +117,24 @@ UNET_MOTION = dataclasses.replace(
     unused=_POSITIONS,
 )
 
+# The encoder alone: poolers and the heads of pre-training may be left over.
+BERT = Rules(
+    lists=("layer",),
+    names=(
+        (r"\bencoder_layer_", "encoder.layer_"),
+        (r"\bembeddings_", "embeddings."),
+        (r"\battention_(self|output)_", r"attention.\1."),
+        (r"\b(intermediate|output)_", r"\1."),
+    ),
+    old=(
+        (r"^(bert|roberta)\.", ""),
+        (r"\bLayerNorm\.gamma$", "LayerNorm.weight"),
+        (r"\bLayerNorm\.beta$", "LayerNorm.bias"),
+    ),
+    unused=(r"embeddings\.position_ids$", r"pooler\.", r"cls\.", r"lm_head\."),
+    stacked=("encoder_layer",),
+)
+
 # Published files name stages, blocks and their parts otherwise than transformers 5.
 SEGFORMER = Rules(
     lists=("stages", "blocks", "linear_projections"),

@@ -12,6 +12,7 @@ segformer        SegFormer: a class for every pixel
 internvl         InternVL: pictures and text in, text out; made of the next two
 internvit        its vision transformer
 qwen2            its language model, with a cache
+bert             BERT and RoBERTa: token vectors, for BERTScore
 attention        attention, feed-forward layers and the transformer in a UNet
 layers           convolutions, norms, time embeddings
 """

@@ -8,14 +8,15 @@ receiver    semjax.systems.receiver with any generator
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from semjax.errors import InputError
-from semjax.stream import MAX_PIXELS_PER_UNIT, Stream
+from semjax.stream import Stream
 from semjax.systems.analysis import Analysis, analyse
 from semjax.systems.rate import Coder, fit
-from semjax.systems.sources import Source
+from semjax.systems.sources import Source, unit_frames
 from semjax.types import Caption
 
 WIDEST_TEXTURE = 128  # pixels of the tiny frames that the rate control chooses from
@@ -31,6 +32,7 @@ class SenderConfig:
     texture_width: pixels of the tiny frames; None: what suits the rate. max_regions: regions found without labels.
     """
 
+    system: ClassVar[str] = "causal"
     bitrate: float | None = None
     tolerance: float | None = None
     period: int = 32
@@ -54,12 +56,24 @@ def understand(
     frames: Source, labels: Source | None, captions: Sequence[Caption] | None, cfg: SenderConfig
 ) -> Analysis:
     """The sender's first pass over a clip: label maps, tiny frames, cuts, captions."""
-    info = frames.info
-    period = min(cfg.period, MAX_PIXELS_PER_UNIT // (info.width * info.height))
-    if period < 1:
-        raise InputError(f"pictures of {info.width}x{info.height} are too large; scale the clip down first")
+    period = unit_frames(frames.info, cfg.period)
     width = cfg.texture_width or WIDEST_TEXTURE
     return analyse(frames, labels, captions, period=period, width=width, max_regions=cfg.max_regions)
+
+
+def coder(
+    frames: Source,
+    analysis: Analysis,
+    cfg: SenderConfig,
+    before_texture: Callable[[], object] = lambda: None,
+) -> Callable[[float | None], Stream]:
+    """The sender's second pass as a function from bits a second (None: see SenderConfig) to the clip's stream.
+
+    Equal parts of different streams are coded once. The function raises RateError where the rate cannot be met.
+    `before_texture()` is called before the texture layer is first needed (see semjax.systems.ahead).
+    """
+    layers = Coder(analysis, "causal", functools.partial(pick, frames), before_texture)
+    return lambda bitrate: fit(layers, bitrate, cfg.tolerance, cfg.texture_width)
 
 
 def code(
@@ -68,12 +82,8 @@ def code(
     cfg: SenderConfig,
     before_texture: Callable[[], object] = lambda: None,
 ) -> Stream:
-    """The sender's second pass: layers, at the rate asked for. Raises RateError when that is impossible.
-
-    `before_texture()` is called before the texture layer is first needed (see semjax.systems.ahead).
-    """
-    coder = Coder(analysis, "causal", functools.partial(pick, frames), before_texture)
-    return fit(coder, cfg.bitrate, cfg.tolerance, cfg.texture_width)
+    """The clip at the rate asked for; see `coder`."""
+    return coder(frames, analysis, cfg, before_texture)(cfg.bitrate)
 
 
 def pick(frames: Source, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:

@@ -19,7 +19,9 @@ from semjax.stream.container import PART_BYTES, SEQUENCES
 from semjax.types import LAYERS, ClipInfo
 
 SESSION_TRIES = 8
-LEVELS = {"container": 0, "contour": 0, "caption": 1, "keyframe": 1, "texture": 2}
+# Classes of protection, 0 the best; without contours everything hangs on the keyframes.
+_LEVELS = {"container": 0, "contour": 0, "caption": 1, "keyframe": 1, "texture": 2}
+LEVELS = {system: _LEVELS | ({} if system == "causal" else {"keyframe": 0}) for system in container.SYSTEMS}
 _NETWORKS = ("none", "loss")
 _ROUNDS = 6  # of the search for a stream that fits a number of symbols
 
@@ -28,7 +30,7 @@ _ROUNDS = 6  # of the search for a stream that fits a number of symbols
 class Packet:
     """One packet of a stream: part `part` of a layer's unit, which describes frames `first` to `last`.
 
-    layer: "container" for the stream's header. size: bytes, the packet's own header included.
+    layer: "container" for the stream's header. size: bytes, the packet's own header included. system: the stream's.
     """
 
     layer: str
@@ -37,15 +39,17 @@ class Packet:
     first: int
     last: int
     size: int
+    system: str = "causal"
 
     @property
     def level(self) -> int:
         """Class of protection, 0 (best) to 3.
 
-        The stream's header and the contours, each unit of which begins with an I-frame, come first; then captions
-        and keyframes; then every other texture unit; last the texture units between.
+        The stream's header and the contours, each unit of which begins with an I-frame, come first (in systems
+        without contours the keyframes); then captions and keyframes; then every other texture unit; last the texture
+        units between.
         """
-        return LEVELS[self.layer] + (self.layer == "texture" and self.unit % 2)
+        return LEVELS[self.system][self.layer] + (self.layer == "texture" and self.unit % 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,9 +74,9 @@ def packets_of(data: bytes) -> tuple[Packet, ...]:
 
     Raises StreamError when the stream is damaged.
     """
-    info, spans = (stream := container.unpack(data)).info, stream.spans
+    info, spans, system = (stream := container.unpack(data)).info, stream.spans, stream.system
     header, pieces = container.split(data)
-    packets = [Packet("container", 0, 0, 0, info.frames - 1, len(header))]
+    packets = [Packet("container", 0, 0, 0, info.frames - 1, len(header), system)]
     unit, part, going_on = dict.fromkeys(LAYERS, -1), 0, None
     for piece in pieces:
         layer = LAYERS[piece[0] >> 6]
@@ -85,7 +89,7 @@ def packets_of(data: bytes) -> tuple[Packet, ...]:
         going_on = layer if len(piece) - container.PACKET_OVERHEAD == PART_BYTES else None
         first = unit[layer] * spans[layer]
         last = min(first + spans[layer], info.frames) - 1
-        packets.append(Packet(layer, unit[layer], part, first, last, len(piece)))
+        packets.append(Packet(layer, unit[layer], part, first, last, len(piece), system))
     return tuple(packets)
 
 
@@ -108,7 +112,7 @@ def send(data: bytes, cfg: LinkConfig, key: jax.Array) -> Delivery:
 
 
 def _with_header(ledger, size):
-    first = LEVELS["container"]
+    first = _LEVELS["container"]
     return dataclasses.replace(
         ledger,
         packets=ledger.packets + 1,

@@ -136,9 +136,8 @@ class Coder:
             units["caption"] = self.captions(plan.captions)
         if plan.keyframe_gap:
             spans["keyframe"] = min(period, plan.keyframe_gap)
-            units["keyframe"] = keyframe_units(
-                self.stills(plan.keyframe_gap, plan.keyframe_bytes), spans["keyframe"]
-            )
+            coded = self.stills(plan.keyframe_gap, plan.keyframe_bytes)
+            units["keyframe"] = keyframe_units(list(coded.items()), spans["keyframe"])
         return Stream(info, spans, units, self.system)
 
 

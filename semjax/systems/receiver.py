@@ -1,7 +1,5 @@
 """From a stream back to frames: layers to conditions, conditions to pixels, a unit of contours at a time."""
 
-import contextlib
-import dataclasses
 from collections.abc import Callable, Iterator
 
 import jax
@@ -9,25 +7,27 @@ import numpy as np
 
 from semjax import contours, texture
 from semjax.stream import Stream
-from semjax.systems.generators import Generator
+from semjax.systems import lgvsc, mirage
+from semjax.systems.generators import Generator, Received
+from semjax.systems.painters import Timed, untimed
 from semjax.systems.records import read_captions, read_keyframes
+from semjax.systems.sources import unit_frames
 from semjax.types import Conditions, FrameStatus
 
-CHUNK = 32  # frames painted at once when there is no contour layer to set the pace
+__all__ = ["Received", "conditions", "frames_at_once", "receive"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Received:
-    """Frames as painted, uint8 [n, H, W, 3], and what they were painted from."""
-
-    frames: np.ndarray
-    conditions: Conditions
+def frames_at_once(stream: Stream) -> int:
+    """Frames that `receive` paints in one step: the span of the contour layer where there is one."""
+    if stream.system != "causal":
+        return unit_frames(stream.info)
+    return min(stream.spans.get("contour", unit_frames(stream.info)), stream.info.frames)
 
 
 def conditions(stream: Stream) -> Iterator[Conditions]:
     """Decode a stream's layers, in steps of the contour layer's units. Damaged units count as lost."""
     info = stream.info
-    step = min(stream.spans.get("contour", CHUNK), info.frames)
+    step = frames_at_once(stream)
     tiny, tiny_status = _texture(stream)
     captions, _ = read_captions(stream.layer("caption"), info, stream.spans.get("caption", 1))
     pictures = _Keyframes(stream)
@@ -45,18 +45,23 @@ def conditions(stream: Stream) -> Iterator[Conditions]:
 
 
 def receive(
-    stream: Stream,
-    generator: Generator,
-    key: jax.Array,
-    *,
-    timed: Callable[[str], contextlib.AbstractContextManager] = lambda phase: contextlib.nullcontext(),
+    stream: Stream, generator: Generator, key: jax.Array, *, timed: Timed = untimed
 ) -> Iterator[Received]:
-    """Paint a stream's clip from its first frame to its last.
+    """Paint a stream's clip from its first frame to its last, `frames_at_once` at a time, by its own system's receiver.
 
     The key is folded with the number of each step's first frame, so that a clip painted in parts or after loss
     gets the same noise at the same place. `timed("decode")` and `timed("generate")` surround the two halves of
     every step.
     """
+    receivers: dict[str, Callable] = {
+        "causal": _receive_causal,
+        "mirage": mirage.receive,
+        "lgvsc": lgvsc.receive,
+    }
+    return receivers[stream.system](stream, generator, key, timed)
+
+
+def _receive_causal(stream: Stream, generator: Generator, key: jax.Array, timed: Timed) -> Iterator[Received]:
     state, source, first = None, conditions(stream), 0
     while first < stream.info.frames:
         with timed("decode"):

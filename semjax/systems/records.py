@@ -4,14 +4,19 @@ unit   := record*
 record := varint offset, varint size, body     size 0: the body reaches to the end of the unit
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 from semjax import entropy, stills
 from semjax._varint import read_varint, write_varint
 from semjax.errors import SemjaxError, StreamError
+from semjax.stream import Stream
 from semjax.types import Caption, ClipInfo, Keyframe
 
 WHAT = "a record of the stream"
+TOKENS, MOTION = 2, 3  # kinds of keyframe records that are no stills: the first byte of their bodies
+CUT = 255  # of a motion byte: the next keyframe shows another scene
+_MOTION_STEPS = 16  # of a motion byte for a doubling of 1 + 8 times the score
 
 
 def write_records(records: Sequence[tuple[int, bytes]]) -> bytes:
@@ -53,9 +58,19 @@ def caption_units(captions: Sequence[Caption], info: ClipInfo, span: int) -> dic
     return _units(entries, span)
 
 
-def keyframe_units(pictures: Mapping[int, bytes], span: int) -> dict[int, bytes]:
-    """Units of the keyframe layer from still payloads by frame number."""
-    return _units(list(pictures.items()), span)
+def keyframe_units(records: Sequence[tuple[int, bytes]], span: int) -> dict[int, bytes]:
+    """Units of the keyframe layer from (frame number, body) pairs."""
+    return _units(records, span)
+
+
+def motion_byte(score: float) -> int:
+    """The byte, 0 to 254, of a motion score (pixels from frame to frame at a width of 576)."""
+    return min(CUT - 1, round(_MOTION_STEPS * math.log2(1 + 8 * max(score, 0.0))))
+
+
+def motion_score(byte: int) -> float:
+    """The score that a motion byte stands for."""
+    return (2 ** (byte / _MOTION_STEPS) - 1) / 8
 
 
 def read_captions(units: Sequence[bytes | None], info: ClipInfo, span: int) -> tuple[list[Caption], int]:
@@ -75,11 +90,34 @@ def read_captions(units: Sequence[bytes | None], info: ClipInfo, span: int) -> t
 
 
 def read_keyframes(unit: bytes | None, first: int, frames: int, info: ClipInfo) -> tuple[list[Keyframe], int]:
-    """The pictures of one unit of the keyframe layer that begins at frame `first`, and 1 if it is damaged."""
-    pictures: list[Keyframe] = []
+    """The pictures of one unit of the keyframe layer that begins at frame `first`, and how many are damaged."""
+    pictures, bad = [], 0
     try:
-        for offset, body in read_records(unit or b"", frames):
-            pictures.append(Keyframe(first + offset, stills.decode_still(body, info.height, info.width)))
+        records = read_records(unit or b"", frames)
     except StreamError:
-        return pictures, 1
-    return pictures, 0
+        return [], 1
+    for offset, body in records:
+        if not is_still(body):
+            continue
+        try:
+            pictures.append(Keyframe(first + offset, stills.decode_still(body, info.height, info.width)))
+        except StreamError:
+            bad += 1
+    return pictures, bad
+
+
+def is_still(body: bytes) -> bool:
+    """Whether the body of a keyframe record is that of a picture."""
+    return body[:1] not in (bytes([TOKENS]), bytes([MOTION]))
+
+
+def keyframe_records(stream: Stream) -> Iterator[tuple[int, bytes]]:
+    """(frame, body) of the records of a stream's keyframe layer in order, those of damaged units left out."""
+    span = stream.spans.get("keyframe", 1)
+    for number, unit in sorted(stream.units.get("keyframe", {}).items()):
+        first = number * span
+        try:
+            records = read_records(unit, min(span, stream.info.frames - first))
+        except StreamError:
+            continue
+        yield from sorted(((first + offset, body) for offset, body in records), key=lambda r: r[0])

@@ -9,6 +9,7 @@ import numpy as np
 
 from semjax import video
 from semjax.errors import InputError
+from semjax.stream import MAX_PIXELS_PER_UNIT
 from semjax.types import ClipInfo
 
 
@@ -21,6 +22,17 @@ class Source:
 
     info: ClipInfo
     read: Callable[[int], Iterator[np.ndarray]]
+
+
+def unit_frames(info: ClipInfo, most: int = 32) -> int:
+    """Frames that are read, coded or painted at once: `most`, fewer for very large pictures.
+
+    Raises InputError for pictures that are too large altogether.
+    """
+    fits = MAX_PIXELS_PER_UNIT // (info.width * info.height)
+    if fits < 1:
+        raise InputError(f"pictures of {info.width}x{info.height} are too large; scale the clip down first")
+    return min(most, fits)
 
 
 def frames_from_file(path: str | Path) -> Source:

@@ -11,6 +11,7 @@ from semjax.stream import Stream
 from semjax.systems import causal
 from semjax.systems.generators import Generator, load_generator
 from semjax.systems.receiver import receive
+from semjax.systems.senders import SenderConfig, sender_of
 from semjax.systems.sources import frames_from_array, labels_from_array
 from semjax.types import Caption
 
@@ -21,16 +22,18 @@ def encode(
     labels: UInt8[np.ndarray, "T H W"] | None = None,
     captions: Sequence[Caption] | None = None,
     fps: Fraction | float = 25,
-    cfg: causal.SenderConfig = causal.SenderConfig(),
+    cfg: SenderConfig = causal.SenderConfig(),
 ) -> Stream:
     """A clip as a stream of its meaning; `semjax.stream.pack` makes bytes of it.
 
+    cfg says which system: a SenderConfig of semjax.systems.causal, mirage or lgvsc.
     Without `labels` regions are found, without `captions` a sentence is made from them.
     Raises InputError for arrays that do not fit and RateError when cfg.bitrate cannot be met.
     """
     frames = frames_from_array(video, fps)
     maps = None if labels is None else labels_from_array(labels, frames.info)
-    return causal.code(frames, causal.understand(frames, maps, captions, cfg), cfg)
+    sender = sender_of(cfg)
+    return sender.coder(frames, sender.understand(frames, maps, captions, cfg), cfg)(cfg.bitrate)
 
 
 def decode(

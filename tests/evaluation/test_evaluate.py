@@ -153,9 +153,30 @@ def test_from_clips_to_page_and_again(tmp_path, disc):
     assert (tmp_path / "out" / "tables.md").read_text() == table
 
 
+def test_over_a_channel_everybody_gets_the_same_symbols(tmp_path, disc):
+    video.write_video(tmp_path / "one" / "frames", disc[0], 25)
+    command = [sys.executable, SCRIPTS / "evaluate.py", tmp_path / "one", "--bitrates", "12000"]
+    command += ["--channel", "awgn", "--snr", "-30", "10", "--peers", "x264", "--out", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "out" / "runs.jsonl").read_text().splitlines()]
+    at = {(row["method"], row["snr"]): row for row in rows}
+    assert len(at) == 4 and all(
+        np.isfinite(v) for row in rows for v in row["quality"].values() if v is not None
+    )
+    ours, theirs = at["causal", 10.0], at["x264", 10.0]
+    assert ours["arrived"] == theirs["arrived"] == 1 and ours["cbr"] == ours["symbols"] / (12 * 48 * 64 * 3)
+    assert 0.5 * ours["symbols"] < theirs["symbols"] <= ours["symbols"]
+    assert min(ours["quality"]["psnr"], theirs["quality"]["psnr"]) > 25
+    assert at["causal", -30.0]["arrived"] == 0 and at["causal", -30.0]["quality"]["psnr"] < 16
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "against SNR" in page and "12000 bit/s at 10 dB" in page
+
+
 @pytest.mark.parametrize(
     "odd, reason",
     [
+        (["--channel", "awgn", "--peers", "vp9"], "unknown peer over a channel vp9"),
         (["--peers", "h999"], "unknown peer h999"),
         (["--systems", "telepathy"], "unknown system"),
         (["--bitrates", "-5"], "positive"),
