@@ -18,6 +18,7 @@ Rooms
     models      Linen networks                   checkpoints PyTorch weights -> JAX, on disk
     diffusion   samplers, causal rollout         generator   the causal diffusion receiver
     training    losses, data, loops              text_to_image   Stable Diffusion in one jitted function
+    sharding    meshes, rules, cost at scale
 """
 
 import importlib
@@ -41,8 +42,8 @@ _VERBS = {
 }
 _ROOMS = (
     "channel", "checkpoints", "contours", "diffusion", "entropy", "errors", "generator", "jobs", "metrics", "models",
-    "painting", "report", "scenes", "semantics", "stills", "stream", "systems", "text_to_image", "texture", "tokens",
-    "training", "types", "video", "world",
+    "painting", "report", "scenes", "semantics", "sharding", "stills", "stream", "systems", "text_to_image", "texture",
+    "tokens", "training", "types", "video", "world",
 )  # fmt: skip
 
 __all__ = ["__version__", *_VERBS, *_ROOMS]

@@ -24,10 +24,11 @@ from evaluation.peers import PEERS, best_answers
 from semjax import metrics, stream, video
 from semjax.channel import LinkConfig
 from semjax.errors import InputError, SemjaxError
-from semjax.systems import causal, generators, link, receiver, verbs
+from semjax.systems import generators, link, receiver, verbs
+from semjax.systems.senders import SENDERS
 from semjax.types import ClipInfo
 
-SYSTEMS = ("causal",)
+SYSTEMS = tuple(SENDERS)
 Point = tuple[float, float | None]  # bits a second, SNR in dB
 PROTECTION = (1.0, 0.5, 0.0, 0.0)  # dB by importance: both ends know the SNR, so little is needed
 SHEET_FRAMES, SHEET_WIDTH = 4, 240  # frames of a contact sheet and their width in pixels
@@ -111,7 +112,7 @@ def _system(task: Task, clip: Clip, out: Path) -> Iterator[dict]:
     words = (
         video.read_captions(task.clip.captions, info.frames, clip=task.clip.frames) if _words(task) else None
     )
-    cfg = causal.SenderConfig(bitrate=point[0])
+    cfg = SENDERS[task.method].SenderConfig(bitrate=point[0])
     sent = verbs.encode(clip.frames, labels=clip.labels, captions=words, fps=clip.fps, cfg=cfg)
     data = stream.pack(sent)
     received, spent = data, {}

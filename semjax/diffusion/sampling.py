@@ -46,9 +46,11 @@ def sample(
     """All steps in one `lax.scan`, so that the network is compiled once.
 
     denoise(scale * x, time) -> (output, extra); the extra of the last step is returned with the result.
-    noise(key): what steps that draw noise take, standard normal by default.
+    noise(key): what steps that draw noise take, standard normal by default. key: one, or several as an array, which
+    only a `noise` of your own can take.
     """
     draw = noise or (lambda k: jax.random.normal(k, x.shape, x.dtype))
+    fold = jax.vmap(jax.random.fold_in, (0, None)) if key.ndim else jax.random.fold_in
     table = jax.tree.map(lambda r: jnp.asarray(r, x.dtype), rows)
     first = jax.tree.map(lambda r: r[0], table)
     _, extra = jax.eval_shape(denoise, x, first.time)
@@ -57,7 +59,7 @@ def sample(
     def one(state, item):
         row, index = item
         out, extra = denoise(row.scale * state[0], row.time)
-        following, _ = step(row, state[0], out, draw(jax.random.fold_in(key, index)), correct)
+        following, _ = step(row, state[0], out, draw(fold(key, index)), correct)
         return (following.astype(x.dtype), extra), None
 
     (x, extra), _ = jax.lax.scan(one, (x, blank), (table, jnp.arange(len(rows.time))))

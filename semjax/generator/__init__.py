@@ -3,6 +3,7 @@
 preset, PRESETS, ModelConfig     the shapes behind a set of weights: tiny, sd15, sd21, turbo
 GeneratorConfig                  how it is run: steps, window, sampler, consistency, adapters on and off
 FrameConditions, nothing         what is known of a frame; each part may be absent
+from_bytes                       the same from bytes, on the device
 tokens                           captions as numbers
 init_params, param_shapes, count  random weights; what there is to train
 init_cache                       an empty memory
@@ -21,6 +22,7 @@ _NAMES = {
     "GeneratorConfig": "config",
     "FrameConditions": "conditions",
     "nothing": "conditions",
+    "from_bytes": "conditions",
     "tokens": "text",
     "init_params": "parameters",
     "param_shapes": "parameters",

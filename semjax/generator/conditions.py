@@ -15,7 +15,8 @@ class FrameConditions:
     labels: decoded label maps. degraded: pictures in [-1, 1] painted from what arrived (semjax.painting), or any
     enlarged tiny frame. tiny: the received tiny frame, to which the result is held. keyframe: a received picture of
     this very frame. text: token numbers (semjax.generator.tokens), all 0 without a caption. cut: 1 when nothing
-    before this frame has to do with it. A clip has one more axis, T, in front of every field.
+    before this frame has to do with it. A clip has one more axis, T, in front of every field. On the way to a device
+    labels and pictures may be bytes (a quarter of the traffic), which `from_bytes` makes into numbers there.
     """
 
     labels: Int[Array, "B H W"]
@@ -44,4 +45,19 @@ def nothing(batch: int, size: tuple[int, int], tiny: tuple[int, int], text_token
         has_keyframe=none,
         text=jnp.zeros((batch, text_tokens), jnp.int32),
         cut=none,
+    )
+
+
+def from_bytes(given: FrameConditions) -> FrameConditions:
+    """Conditions whose labels and pictures (0 to 255) are uint8 as those that the generator takes."""
+
+    def signed(x):
+        return x.astype(jnp.float32) / 127.5 - 1
+
+    return dataclasses.replace(
+        given,
+        labels=given.labels.astype(jnp.int32),
+        degraded=signed(given.degraded),
+        tiny=signed(given.tiny),
+        keyframe=signed(given.keyframe),
     )

@@ -21,17 +21,21 @@ def generate_frame(
     """The next frame of B streams, in [-1, 1], and the cache for the one after it.
 
     The one step function of the generator: streaming calls it, `generate` scans it. Its time and memory do not
-    depend on how many frames there were. cfg is static; conditions: see FrameConditions; key: this frame's own.
+    depend on how many frames there were. cfg is static; conditions: see FrameConditions; key: this frame's own, or
+    keys [B], with which every stream gets the noise that it would get alone under its key.
     """
     model, size = cfg.model, conditions.degraded.shape[1:3]
-    lasting, passing, steps = jax.random.split(key, 3)
+    if key.ndim:
+        lasting, passing, steps = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 3))(key), 1, 0)
+    else:
+        lasting, passing, steps = jax.random.split(key, 3)
     shape = cache.noise.shape
-    cache = begin_frame(cache, conditions.cut, jax.random.normal(lasting, shape))
+    cache = begin_frame(cache, conditions.cut, _normal(lasting, shape))
     scene = prepare(params, conditions, cfg)
     cache = _see_keyframe(params, cache, conditions, scene, cfg)
 
     def noise(key):
-        fresh = jax.random.normal(key, shape)
+        fresh = _normal(key, shape)
         mixed = cfg.shared_noise**0.5 * cache.noise + (1 - cfg.shared_noise) ** 0.5 * fresh
         return _around(model, scene, mixed)
 
@@ -69,6 +73,13 @@ def generate(
         return generate_frame(params, cache, given, key, cfg=cfg)
 
     return diffusion.rollout(one, cache, conditions, key, first=first)
+
+
+def _normal(key: jax.Array, shape: tuple[int, ...]) -> Array:
+    """Standard normal numbers [B, ...] of one key, or of B keys."""
+    if key.ndim:
+        return jax.vmap(lambda k: jax.random.normal(k, shape[1:]))(key)
+    return jax.random.normal(key, shape)
 
 
 def _around(model, scene: Scene, noise: Array) -> Array:

@@ -74,27 +74,37 @@ class Diffusion:
         from semjax.generator import init_cache
 
         count, height, width = conditions.labels.shape
-        painted, cache, cuts = state or (None, init_cache(self.cfg, height, width), None)
-        frames, painted = self.painter.step(conditions, painted, key)
-        given, cuts = _told(conditions, frames, cuts, self.cfg.model, self.tokenizer)
-        out, advance = np.empty_like(frames), _frame_step(self.cfg)
+        told, cache = state or (None, init_cache(self.cfg, height, width))
+        given, told = self.tell(conditions, told)
+        out, advance = np.empty((count, height, width, 3), np.uint8), _frame_step(self.cfg)
         for i in range(count):
             one = jax.tree.map(lambda x, i=i: x[i], given)
             picture, cache = advance(self.params, cache, one, jax.random.fold_in(key, i))
             out[i] = np.rint((np.asarray(picture[0]) + 1) * 127.5)
-        return out, (painted, cache, cuts)
+        return out, (told, cache)
+
+    def tell(self, conditions: Conditions, state: Any) -> tuple[Any, Any]:
+        """A few frames' conditions as bytes for `semjax.generator.from_bytes`, [n, 1, ...], and the state of painter
+        and search for cuts; the state of a clip's first call is None. Draws no random numbers."""
+        painted, cuts = state or (None, None)
+        frames, painted = self.painter.step(conditions, painted, jax.random.key(0))
+        given, cuts = _told(conditions, frames, cuts, self.cfg.model, self.tokenizer)
+        return given, (painted, cuts)
 
 
 @functools.cache
 def _frame_step(cfg) -> Callable:
     """The generator's step function, compiled once for a configuration and size; its cache is reused in place."""
-    from semjax.generator import generate_frame
+    from semjax.generator import from_bytes, generate_frame
 
-    return jax.jit(functools.partial(generate_frame, cfg=cfg), donate_argnums=1)
+    def advance(params, cache, given, key):
+        return generate_frame(params, cache, from_bytes(given), key, cfg=cfg)
+
+    return jax.jit(advance, donate_argnums=1)
 
 
 def _told(conditions: Conditions, painted: np.ndarray, cuts, model, tokenizer):
-    """A few frames' conditions as the network takes them, [n, 1, ...], and the state of the search for cuts."""
+    """A few frames' conditions as bytes, [n, 1, ...], and the state of the search for cuts."""
     from semjax import generator
     from semjax.semantics import CutConfig, CutState, cut_step
 
@@ -115,20 +125,17 @@ def _told(conditions: Conditions, painted: np.ndarray, cuts, model, tokenizer):
         ):
             words[i] = caption.text
 
-    def signed(x):
-        return x[:, None].astype(np.float32) / 127.5 - 1
-
     def here(status):
         return (status[:, None] != FrameStatus.MISSING).astype(np.float32)
 
     given = generator.FrameConditions(
-        labels=conditions.labels[:, None].astype(np.int32),
+        labels=conditions.labels[:, None],
         has_labels=here(conditions.contour_status),
-        degraded=signed(painted),
+        degraded=painted[:, None],
         has_degraded=np.ones((count, 1), np.float32),
-        tiny=signed(tiny),
+        tiny=tiny[:, None],
         has_tiny=here(conditions.texture_status) * (conditions.tiny is not None),
-        keyframe=signed(pictures),
+        keyframe=pictures[:, None],
         has_keyframe=has_picture,
         text=generator.tokens(model, words, tokenizer)[:, None],
         cut=at_cut,

@@ -4,6 +4,7 @@
     shrink           frames -> tiny frames (area filter)
     encode, decode   clip -> bytes -> tiny frames
     encode_units, decode_units, min_bytes    the same in units that travel and decode alone
+    units_size       size of the tiny frames in such units
 
 Loaded on first use, so that importing this package costs nothing.
 """
@@ -18,6 +19,7 @@ _NAMES = {
     "encode_units": "codec",
     "decode_units": "codec",
     "min_bytes": "codec",
+    "units_size": "codec",
 }
 
 __all__ = [*_NAMES]

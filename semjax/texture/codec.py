@@ -99,8 +99,7 @@ def decode_units(
     if len(payloads) > count:
         raise StreamError(f"texture: {len(payloads)} units for {frames} frames of span {span}, not {count}")
     payloads += [None] * (count - len(payloads))
-    size = next((s for s in map(_size_of, payloads) if _plausible(s, height, width)), None)
-    size = size or pixels.tiny_size(height, width, 64)
+    size = units_size(payloads, height, width)
     tiny = np.full((frames, *size, 3), 128, np.uint8)
     status = np.full(frames, FrameStatus.MISSING, np.uint8)
     for i, payload in enumerate(payloads):
@@ -113,6 +112,12 @@ def decode_units(
             tiny[here] = tiny[here.start - 1]
             status[here] = FrameStatus.CONCEALED
     return tiny, status
+
+
+def units_size(units: Iterable[bytes | None], height: int, width: int) -> tuple[int, int]:
+    """(h, w) of the tiny frames that `decode_units` makes of a clip's payloads, without decoding them."""
+    size = next((s for s in map(_size_of, units) if _plausible(s, height, width)), None)
+    return size or pixels.tiny_size(height, width, 64)
 
 
 def _size_of(payload: bytes | None) -> tuple[int, int] | None:
