@@ -127,7 +127,7 @@ def transmit(
     if cbr is not None and sender.bitrate is not None:
         raise InputError("a clip is coded for a bitrate or for a CBR: give --bitrate or --cbr, not both")
     generator = load_generator(generator_name, **_options(steps))
-    clock, texture_ready = Clock(), ahead.compile_texture()
+    clock, texture_ready = Clock(), _texture_ready(sender)
     original, *given = inputs.open()
     frames, labels, captions = redact(original, *given, terms.sender)
     with _folder_in_place(out) as folder:
@@ -185,6 +185,11 @@ def _code(frames, analysis, sender, texture_ready, cfg, cbr, terms) -> bytes:
     return link.fit_symbols(lambda bitrate: terms.close(coder(bitrate)), frames.info, cfg, cbr)
 
 
+def _texture_ready(sender: SenderConfig):
+    """Systems without a texture layer have nothing to compile ahead."""
+    return ahead.compile_texture() if sender.system == "causal" else lambda: None
+
+
 def captions_sent(stream: container.Stream) -> list[Caption]:
     """The captions that a stream carries."""
     return read_captions(stream.layer("caption"), stream.info, stream.spans.get("caption", 1))[0]
@@ -193,7 +198,7 @@ def captions_sent(stream: container.Stream) -> list[Caption]:
 def encode(inputs: Inputs, sender: SenderConfig, out: Path, terms: Terms = Terms()) -> container.Stream:
     """Video file to stream file."""
     frames, labels, captions = redact(*inputs.open(), terms.sender)
-    texture_ready = ahead.compile_texture()
+    texture_ready = _texture_ready(sender)
     analysis = sender_of(sender).understand(frames, labels, captions, sender)
     stream = sender_of(sender).coder(frames, analysis, sender, texture_ready)(sender.bitrate)
     with _file_in_place(out) as partial:
