@@ -8,7 +8,7 @@ REACH = 5  # pixels that an outline may move
 _WINDOW = 8  # half the side of the neighbourhood that tells a region's colour
 _SIGMA = 12.0  # distance in Lab that counts
 _PLACE = 1.0  # trust in where the border was found
-_HELD = 2.0  # advantage of the label that was drawn there before
+_HELD = 1.0  # advantage of the label that was drawn there before
 _ROUND = 1.2  # pixels over which the choice is smoothed: outlines are paid for by their bends
 
 
@@ -24,10 +24,7 @@ def snap(
     before: the label map drawn last, -1 where it says nothing any more: outlines stay with it where the colours do
     not object, so that they do not flicker.
     """
-    owner, most = np.zeros(planes.shape[1:], np.uint8), planes[0].copy()
-    for k, plane in enumerate(planes[1:], start=1):  # NumPy's argmax over the first axis is slow
-        owner[plane > most] = k
-        np.maximum(most, plane, out=most)
+    owner = winner(planes)
     names = np.array(ids, np.uint8)
     if len(ids) == 1:
         return names[owner]
@@ -47,6 +44,16 @@ def snap(
         least[box][better] = cost[better]
         best[box][better] = k
     return names[np.where(band, best, owner)]
+
+
+def winner(planes: Float[np.ndarray, "K h w"]) -> UInt8[np.ndarray, "h w"]:
+    """The number of the largest plane, the first of equals: NumPy's argmax over the first axis, but faster."""
+    owner, most = np.zeros(planes.shape[1:], np.uint8), planes[0].copy()
+    for k, plane in enumerate(planes[1:], start=1):
+        larger = plane > most
+        owner[larger] = k
+        most[larger] = plane[larger]
+    return owner
 
 
 def _cost(mine: np.ndarray, lab: np.ndarray, plane: np.ndarray, held: np.ndarray | None) -> np.ndarray:
