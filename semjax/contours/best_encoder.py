@@ -77,7 +77,7 @@ class Sender:
             frame, pred = self._move(self.x[t - 1], t, self.plan.lam)
             if self.plan.scale == 1:
                 cells = self.x[t]
-                new, moved = (prices.map_bits(cells, pred, pred, k, self.table) for k in (0, 1))
+                new, moved = (prices.bits_of_cells(cells, pred, pred, k, self.table).sum() for k in (0, 1))
             else:
                 before = (self.x[t - 1], self.x[t - 1])
                 moved = self._choose(t, FORWARD, pred, before, self.plan.lam, frame).cost

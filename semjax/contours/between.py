@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from semjax.entropy import binary as eb
+
 _FAR = 1 << 20
 _REACH = 96  # pixels a region may slide
 _MARGIN = 24  # pixels around a region that its distances are taken in
@@ -45,7 +47,7 @@ def signed_distance(labels, y0, x0, label, out):
                 out[y, x] = -out[y, x]
 
 
-@njit(cache=True)
+@eb.call
 def _from_row(side, beside, known, out):
     """Lower the distances `out` of a row to what the row beside it, with distances `known`, allows."""
     w = len(out)
@@ -91,7 +93,7 @@ def _centres(stats) -> np.ndarray:
     return (2 * stats[:, 5:] + n) // (2 * n)
 
 
-@njit(cache=True)
+@eb.call
 def _mismatch(sa, sb, ca, cb, move, stride, box):
     """How far apart two fields are after `move` (a, b, dy, dx), summed over every `stride`-th pixel of `box`."""
     h, w = sa.shape

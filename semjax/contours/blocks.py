@@ -25,7 +25,7 @@ def _edge_sums(full):
     return out
 
 
-@njit(cache=True)
+@eb.call
 def _busy(sums, y0, y1, x0, x1):
     """True if a label changes inside the window (clipped to the picture)."""
     h, w = sums.shape[0] - 1, sums.shape[1] - 1
@@ -33,7 +33,7 @@ def _busy(sums, y0, y1, x0, x1):
     return sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0] > 0
 
 
-@njit(cache=True)
+@eb.call
 def _mismatch(ref, truth, wt, y0, y1, x0, x1, dy, dx, stride, limit):
     """Weighted wrong pixels of a block under one vector, sampled every `stride`; gives up above `limit`."""
     height, width = ref.shape
@@ -109,7 +109,7 @@ def search(ref, truth, wt, size, step, lam, stride):
     return out, cost
 
 
-@njit(cache=True)
+@eb.call
 def predicted(vectors, by, bx):
     """The vector a block has unless it says otherwise: its west, else its north neighbour's."""
     if bx > 0:
@@ -119,7 +119,7 @@ def predicted(vectors, by, bx):
     return np.int64(0), np.int64(0)
 
 
-@njit(cache=True)
+@eb.call
 def active(sums, y0, y1, x0, x1, step):
     """Whether a block has anything in or near it that could move."""
     return _busy(sums, y0 - 8 * step, y1 + 8 * step, x0 - 8 * step, x1 + 8 * step)

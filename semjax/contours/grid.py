@@ -9,6 +9,8 @@ from fractions import Fraction
 import numpy as np
 from numba import njit
 
+from semjax.entropy import binary as eb
+
 MAX_SCALE = 32
 _TAPS = 5
 
@@ -73,7 +75,7 @@ def shrink(full, s):
     return out
 
 
-@njit(cache=True)
+@eb.call
 def agrees(cells, g1, r, c):
     """Whether the 3 x 3 cells around (r, c) are what the prediction g1 says."""
     h, w = cells.shape
@@ -84,7 +86,7 @@ def agrees(cells, g1, r, c):
     return True
 
 
-@njit(cache=True)
+@eb.call
 def _vote(near, label, s, taps, part, votes):
     """What the cells `near` [5, 5] of one label weigh in each of s x s pixels, in 1/2^20: votes[:s, :s]."""
     for k in range(5):
@@ -102,7 +104,7 @@ def _vote(near, label, s, taps, part, votes):
             )
 
 
-@njit(cache=True)
+@eb.call
 def enlarged(cells, r, c, s, weights, scratch, out):
     """Labels of the s x s pixels of cell (r, c) from the 5 x 5 cells around, written to out[:s, :s].
 

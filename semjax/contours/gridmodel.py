@@ -63,7 +63,7 @@ def new_state(prior):
     )
 
 
-@njit(cache=True)
+@eb.call
 def _cover(full, r, c, s, label):
     """Share of the s x s pixels of a cell that have `label`, 0 to 7 (0 none, 7 all)."""
     height, width = full.shape
@@ -78,7 +78,7 @@ def _cover(full, r, c, s, label):
     return 0 if n == 0 else 1 + (6 * n) // (area + 1)
 
 
-@njit(cache=True)
+@eb.call
 def features(sv, a1, a2, a3, covers, c, d, kind, s, gap, out):
     """What the network sees of one question, int64 [N_FEATURES]: 0 or 1 each, covers 0 to 7."""
     for i in range(N_SPATIAL):
@@ -100,7 +100,7 @@ def features(sv, a1, a2, a3, covers, c, d, kind, s, gap, out):
     out[at + 8] = min(gap, 16)
 
 
-@njit(cache=True)
+@eb.call
 def network(x, net, scratch):
     """Two layers of rectified units and a sum: stretched probability. net: one of `priors.networks`."""
     hidden, middle, last = net

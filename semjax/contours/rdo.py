@@ -8,7 +8,15 @@ import numpy as np
 from numba import njit
 
 from semjax.contours.grid import agrees, enlarged, new_scratch
-from semjax.contours.prices import bits_around, map_bits, quiet_cells, window_bits
+from semjax.contours.prices import (
+    bits_around,
+    bits_of_cells,
+    quiet_cells,
+    sum_around,
+    update_bits,
+    window_bits,
+)
+from semjax.entropy import binary as eb
 
 # The cells that a changed cell can change in the picture, nearest first: what a change breaks it breaks there.
 _AROUND = np.array(
@@ -28,10 +36,60 @@ def _held_error(truth, far, s, wt, pred, out):
 
 
 @njit(cache=True)
-def _cell_error(cells, truth, far, r, c, s, weights, wt, carry, g1, held, scratch, block):
+def _column_votes(s, weights):
+    """What 5 cells one above the other weigh at each of s pixels, for every set of those that count: int32 [32, s]."""
+    out = np.zeros((32, s), np.int32)
+    for chosen in range(32):
+        for i in range(5):
+            if chosen >> i & 1:
+                for y in range(s):
+                    out[chosen, y] += weights[s, i, y]
+    return out
+
+
+@eb.call
+def _plain_error(cells, truth, far, r, c, s, taps, wt, columns):
+    """`_cell_error` of a cell with at most two labels around it, away from the border; -1 for all others.
+
+    The same votes as `enlarged` counts, from a table of columns and without writing the pixels down.
+    """
+    h, w = cells.shape
+    if r < 2 or c < 2 or r + 2 >= h or c + 2 >= w:
+        return -1.0
+    own = cells[r, c]
+    other = own
+    chosen = 0  # bit 5 k + i: the cell in row i, column k has the other label
+    for i in range(5):
+        for k in range(5):
+            v = cells[r - 2 + i, c - 2 + k]
+            if v != own:
+                if other == own:
+                    other = v
+                elif v != other:
+                    return -1.0
+                chosen |= 1 << (5 * k + i)
+    v0, v1, v2 = columns[chosen & 31], columns[chosen >> 5 & 31], columns[chosen >> 10 & 31]
+    v3, v4 = columns[chosen >> 15 & 31], columns[chosen >> 20]
+    total = 0.0
+    for y in range(s):
+        for x in range(s):
+            vote = v0[y] * taps[0, x] + v1[y] * taps[1, x] + v2[y] * taps[2, x] + v3[y] * taps[3, x]
+            vote += v4[y] * taps[4, x]
+            a = truth[r * s + y, c * s + x]
+            b = other if 2 * vote > taps[5, y] * taps[5, x] else own
+            if a != b:
+                total += (wt[a] + wt[b]) * far[r * s + y, c * s + x]
+    return total
+
+
+@eb.call
+def _cell_error(cells, truth, far, r, c, s, weights, wt, carry, g1, held, columns, scratch, block):
     """Weighted wrong pixels of one cell as the decoder will enlarge it; held: see `_held_error`."""
     if carry and agrees(cells, g1, r, c):
         return held[r, c]
+    plain = _plain_error(cells, truth, far, r, c, s, weights[s], wt, columns)
+    if plain >= 0:
+        return plain
     height, width = truth.shape
     enlarged(cells, r, c, s, weights, scratch, block)
     total = 0.0
@@ -110,7 +168,7 @@ def _undecided(cells, start, g1, g2):
     return out
 
 
-@njit(cache=True)
+@eb.call
 def _candidates(cells, start, g1, g2, r, c, cand):
     """Labels that cell (r, c) might take instead of its own, written to cand; how many."""
     h, w = cells.shape
@@ -146,7 +204,7 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
     """
     h, w = cells.shape
     scratch = new_scratch(s)
-    block = np.zeros((s, s), np.uint8)
+    block, columns = np.zeros((s, s), np.uint8), _column_votes(s, weights)
     err, held = np.zeros((h, w)), np.zeros((h, w))
     if carry:
         _held_error(truth, far, s, wt, pred, held)
@@ -156,7 +214,10 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
             if carry and quiet[r, c]:
                 err[r, c] = held[r, c]
                 continue
-            err[r, c] = _cell_error(cells, truth, far, r, c, s, weights, wt, carry, g1, held, scratch, block)
+            err[r, c] = _cell_error(
+                cells, truth, far, r, c, s, weights, wt, carry, g1, held, columns, scratch, block
+            )
+    bits = bits_of_cells(cells, g1, g2, nref, table)
     fresh, best_fresh = np.zeros(25), np.zeros(25)
     cand = np.zeros(16, np.int64)
     awake = _undecided(cells, start, g1, g2)
@@ -175,7 +236,7 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
                 for rr in range(max(r - 2, 0), min(r + 3, h)):
                     for cc in range(max(c - 2, 0), min(c + 3, w)):
                         error0 += err[rr, cc]
-                bits0 = bits_around(cells, g1, g2, nref, r, c, table)
+                bits0 = sum_around(bits, r, c)
                 best, chosen = -1e-9, now
                 for j in range(n):
                     cells[r, c] = cand[j]
@@ -187,7 +248,20 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
                         if rr < 0 or cc < 0 or rr >= h or cc >= w:
                             continue
                         fresh[k] = _cell_error(
-                            cells, truth, far, rr, cc, s, weights, wt, carry, g1, held, scratch, block
+                            cells,
+                            truth,
+                            far,
+                            rr,
+                            cc,
+                            s,
+                            weights,
+                            wt,
+                            carry,
+                            g1,
+                            held,
+                            columns,
+                            scratch,
+                            block,
                         )
                         gain += fresh[k]
                     if gain < best:
@@ -196,14 +270,15 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
                 cells[r, c] = chosen
                 if chosen != now:
                     changes += 1
+                    update_bits(bits, cells, g1, g2, nref, r, c, table)
                     for k in range(25):
                         rr, cc = r + _AROUND[k, 0], c + _AROUND[k, 1]
                         if rr >= 0 and cc >= 0 and rr < h and cc < w:
                             err[rr, cc] = best_fresh[k]
-                    awake[max(r - 3, 0) : r + 4, max(c - 3, 0) : c + 4] = True
+                    awake[max(r - 2, 0) : r + 3, max(c - 2, 0) : c + 3] = True
         if changes == 0:
             break
-    return err.sum(), map_bits(cells, g1, g2, nref, table)
+    return err.sum(), bits.sum()
 
 
 @njit(cache=True)
@@ -211,7 +286,7 @@ def revert(cells, other, truth, far, g1, g2, nref, s, weights, wt, lam, table, c
     """Take back connected differences from `other` (cells [h, w]) that do not pay, in place; how many were."""
     h, w = cells.shape
     scratch = new_scratch(s)
-    block = np.zeros((s, s), np.uint8)
+    block, columns = np.zeros((s, s), np.uint8), _column_votes(s, weights)
     held = np.zeros((h, w))
     if carry:
         _held_error(truth, far, s, wt, pred, held)
@@ -243,7 +318,7 @@ def revert(cells, other, truth, far, g1, g2, nref, s, weights, wt, lam, table, c
                 for y in range(max(r0 - 2, 0), min(r1 + 3, h)):
                     for x in range(max(c0 - 2, 0), min(c1 + 3, w)):
                         e = _cell_error(
-                            cells, truth, far, y, x, s, weights, wt, carry, g1, held, scratch, block
+                            cells, truth, far, y, x, s, weights, wt, carry, g1, held, columns, scratch, block
                         )
                         gain += sign * e
                 if turn == 0:

@@ -57,7 +57,7 @@ from semjax.errors import InputError
 # plain njit function.
 leaf = njit(cache=True, forceinline=True, _nrt=False)
 
-_call = njit(cache=True, _nrt=False)  # the same, called instead of inlined
+call = njit(cache=True, _nrt=False)  # the same, called instead of inlined
 
 _ENCODE, _DECODE, _PRICE = 0, 1, 2
 # Fields of the coder state (int64 [6]). VALUE is `low` when encoding, `code - low` when decoding, the cost
@@ -156,7 +156,7 @@ def price(p):
     return shift + PRICE[i] + (((PRICE[i + 1] - PRICE[i]) * (p & 127)) >> 7)
 
 
-@_call
+@call
 def _shift_out(coder, buf):
     """Move top bytes of `low` to the buffer until the interval is wide again; carries run back into it."""
     low, width, pos = coder[_VALUE], coder[_RANGE], coder[_POS]
@@ -179,7 +179,7 @@ def _shift_out(coder, buf):
     coder[_VALUE], coder[_RANGE], coder[_POS] = low, width, pos
 
 
-@_call
+@call
 def _shift_in(coder, buf):
     """Bring the next bytes into the code value; zeros past the end."""
     value, width, pos = coder[_VALUE], coder[_RANGE], coder[_POS]
@@ -304,7 +304,7 @@ def code_pair(coder, buf, bit, pairs, i, fast, slow):
 # --- binarisations --------------------------------------------------------------------------------
 
 
-@_call
+@call
 def code_raw(coder, buf, value, count):
     """Code the `count` (<= 32) low bits of value as fair coins, most significant first; returns the value."""
     out = np.int64(0)
@@ -313,7 +313,7 @@ def code_raw(coder, buf, value, count):
     return out
 
 
-@_call
+@call
 def code_tree(coder, buf, value, models, base, count, limit):
     """Code value in 0..2^count-1 as a binary tree; uses models base .. base + 2^count - 1."""
     node = np.int64(1)
@@ -322,7 +322,7 @@ def code_tree(coder, buf, value, models, base, count, limit):
     return node - (np.int64(1) << count)
 
 
-@_call
+@call
 def code_unary(coder, buf, value, models, base, most, limit):
     """Code value in 0..most as ones and a zero (none after `most`); uses models base .. base + most - 1."""
     n = np.int64(0)
@@ -331,7 +331,7 @@ def code_unary(coder, buf, value, models, base, most, limit):
     return n
 
 
-@_call
+@call
 def code_golomb(coder, buf, value, models, base, order, limit):
     """Code value >= 0 by adaptive Exp-Golomb of the given order; uses models base .. base + 47.
 
@@ -353,7 +353,7 @@ def code_golomb(coder, buf, value, models, base, order, limit):
     return out - (np.int64(1) << order)
 
 
-@_call
+@call
 def code_signed(coder, buf, value, models, base, order, limit):
     """Code a signed value: magnitude by `code_golomb`, then its sign by model base + 48; uses 49 models."""
     size = code_golomb(coder, buf, abs(value), models, base, order, limit)

@@ -7,14 +7,12 @@ never split.
 """
 
 import numpy as np
-from numba import njit
 
 from semjax.entropy import binary as eb
 from semjax.texture.residual import BRIGHT, COLOUR_A, COLOUR_B, NO, code_block
 from semjax.texture.transform import basis
 
 MOST = 32  # longest transform
-_call = njit(cache=True, _nrt=False)
 
 BASES = np.zeros((MOST + 1, MOST, MOST), np.int64)
 for _n in range(1, MOST + 1):
@@ -24,14 +22,14 @@ _SPLIT, _INTRA, _MODE = 0, 64, 128
 _LIMIT = 120
 
 
-@_call
+@eb.call
 def _bit(coder, buf, models, bit, i, learn):
     if learn:
         return eb.code_adaptive(coder, buf, bit, models, i, _LIMIT)
     return eb.code_bit(coder, buf, bit, eb.bit_p(models, i))
 
 
-@_call
+@eb.call
 def transform(x, out, work, bh, bw):
     """Orthonormal 2-D DCT of int64 x[:bh, :bw] into `out`, rounded."""
     for k in range(bh):
@@ -49,7 +47,7 @@ def transform(x, out, work, bh, bw):
             out[k, f] = total >> 26
 
 
-@_call
+@eb.call
 def untransform(c, out, work, bh, bw, rows):
     """Inverse of `transform`; only the first `rows` rows and columns of c are looked at."""
     rh, rw = min(rows, bh), min(rows, bw)
@@ -70,7 +68,7 @@ def untransform(c, out, work, bh, bw, rows):
             out[i, j] >>= 26
 
 
-@_call
+@eb.call
 def predict_leaf(out, rec, inter, mode, y0, y1, x0, x1):
     """Prediction of rec[y0:y1, x0:x1] (int32 plane) in `mode` into out[:bh, :bw] (int64)."""
     bh, bw = y1 - y0, x1 - x0
@@ -123,7 +121,7 @@ def _strong(v, step):
     return n
 
 
-@_call
+@eb.call
 def grade_prediction(pred, strength, work, spectrum, inter, mode, step, y0, y1, x0, x1):
     """Fill `spectrum` with the transform of the prediction and `strength` with its grades.
 
@@ -147,7 +145,7 @@ def grade_prediction(pred, strength, work, spectrum, inter, mode, step, y0, y1, 
     return _strong(total >> 1, step) + 8 * min(_strong(doubt // max(bh, bw), step), 5)
 
 
-@_call
+@eb.call
 def rebuild(q, pred, rec, coef, work, diff, step, y0, y1, x0, x1):
     """rec = prediction + inverse transform of the levels."""
     bh, bw = y1 - y0, x1 - x0
@@ -169,7 +167,7 @@ def rebuild(q, pred, rec, coef, work, diff, step, y0, y1, x0, x1):
             rec[y0 + y, x0 + x] = min(max(pred[y, x] + diff[y, x], -8191), 8191)
 
 
-@_call
+@eb.call
 def code_leaf(
     coder, buf, m, learn, plane, q, prev, other, rec, inter, mode, y0, y1, x0, x1, klass, small, step, scratch
 ):
@@ -184,7 +182,7 @@ def code_leaf(
     rebuild(q, pred, rec, work2, work, diff, step, y0, y1, x0, x1)
 
 
-@_call
+@eb.call
 def code_mode(coder, buf, models, learn, modes, i, j, klass, intra_only):
     """Code the prediction mode of leaf (i, j) in place."""
     left = modes[i, j - 1] if j > 0 else 1
@@ -203,7 +201,7 @@ def code_mode(coder, buf, models, learn, modes, i, j, klass, intra_only):
     modes[i, j] = mode
 
 
-@_call
+@eb.call
 def code_split(coder, buf, models, learn, split, i, j, klass):
     """Code whether square (i, j) is split, in place."""
     left = split[i, j - 1] if j > 0 else 0
@@ -211,7 +209,7 @@ def code_split(coder, buf, models, learn, split, i, j, klass):
     split[i, j] = _bit(coder, buf, models, split[i, j], _SPLIT + klass * 4 + left * 2 + above, learn)
 
 
-@_call
+@eb.call
 def code_square(
     coder,
     buf,

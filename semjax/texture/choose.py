@@ -3,8 +3,7 @@
 Bits are what the adaptive models would charge now (`learn` = 0), so the decisions follow what the decoder knows.
 """
 
-from numba import njit
-
+from semjax.entropy import binary as eb
 from semjax.texture.blocks import (
     code_mode,
     code_split,
@@ -15,12 +14,11 @@ from semjax.texture.blocks import (
 )
 from semjax.texture.residual import BRIGHT, NO, NO_LIMIT, YES, code_block, reach_of, surroundings
 
-_call = njit(cache=True, _nrt=False)
 _BIT = 1.0 / 65536
 _WORTH = 9.0, 4.0  # bits that taking one off a level can save at most: a level of 1, a larger one
 
 
-@_call
+@eb.call
 def _price(
     pricer, buf, m, q, prev, other, energy, y0, y1, x0, x1, plane, kind, klass, small, scratch, spare, lam
 ):  # fmt: skip
@@ -34,7 +32,7 @@ def _price(
     return pricer[1] * _BIT
 
 
-@_call
+@eb.call
 def target(org, scratch, y0, y1, x0, x1):
     """Transform what a leaf should show into the scratch, once for all modes."""
     for y in range(y0, y1):
@@ -43,7 +41,7 @@ def target(org, scratch, y0, y1, x0, x1):
     transform(scratch[4], scratch[8], scratch[2], y1 - y0, x1 - x0)
 
 
-@_call
+@eb.call
 def _quantise(q, scratch, offset, step, y0, y1, x0, x1):
     """Levels of a leaf, rounded with `offset`; returns (distortion when nothing is coded, with these levels)."""
     wanted, spectrum, coef = scratch[8], scratch[3], scratch[5]
@@ -60,7 +58,7 @@ def _quantise(q, scratch, offset, step, y0, y1, x0, x1):
     return zero, d
 
 
-@_call
+@eb.call
 def choose_leaf(
     pricer, buf, m, plane, q, prev, other, rec, inter, mode, y0, y1, x0, x1, klass, small, step, lam, scratch,
     quick, limit,
@@ -142,7 +140,7 @@ def choose_leaf(
     return best
 
 
-@_call
+@eb.call
 def _thin_out(
     pricer, buf, m, plane, q, prev, other, energy, y0, y1, x0, x1, kind, klass, small, step, lam, scratch, best, d,
     reach,
@@ -179,7 +177,7 @@ def _thin_out(
     return best
 
 
-@_call
+@eb.call
 def _save(q, rec, keep_q, keep_rec, y0, y1, x0, x1):
     for y in range(y0, y1):
         for x in range(x0, x1):
@@ -187,7 +185,7 @@ def _save(q, rec, keep_q, keep_rec, y0, y1, x0, x1):
             keep_rec[y - y0, x - x0] = rec[y, x]
 
 
-@_call
+@eb.call
 def _restore(q, rec, keep_q, keep_rec, y0, y1, x0, x1):
     for y in range(y0, y1):
         for x in range(x0, x1):
@@ -195,7 +193,7 @@ def _restore(q, rec, keep_q, keep_rec, y0, y1, x0, x1):
             rec[y, x] = keep_rec[y - y0, x - x0]
 
 
-@_call
+@eb.call
 def _any(q, y0, y1, x0, x1):
     for y in range(y0, y1):
         for x in range(x0, x1):
@@ -204,7 +202,7 @@ def _any(q, y0, y1, x0, x1):
     return False
 
 
-@_call
+@eb.call
 def _choose_mode(
     pricer, buf, m, models, modes, i, j, q, prev, org, rec, inter, y0, y1, x0, x1, klass, small, step, lam, scratch
 ):  # fmt: skip
@@ -252,7 +250,7 @@ def _choose_mode(
     )
 
 
-@_call
+@eb.call
 def choose_square(
     pricer, buf, m, models, i, j, cuts_y, cuts_x, split, modes, q, prev, org, rec, inter, klass, step, lam,
     colour_lam, scratch,

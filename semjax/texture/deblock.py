@@ -8,11 +8,12 @@ Source: ours, the simplest of the kind (List et al. 2003, "Adaptive deblocking f
 
 from numba import njit
 
-_call = njit(cache=True, _nrt=False)
+from semjax.entropy import binary as eb
+
 REACH = 40  # steps below REACH / 64 of the quantiser's step are smoothed
 
 
-@_call
+@eb.call
 def _is_active(q, mode, y0, y1, x0, x1):
     if mode:
         return True
@@ -23,7 +24,7 @@ def _is_active(q, mode, y0, y1, x0, x1):
     return False
 
 
-@_call
+@eb.call
 def _smooth_leaf(out, rec, limit, y0, y1, x0, x1):
     """Add the corrections at the left and the upper edge of rec[y0:y1, x0:x1] to `out`."""
     if x0 > 0:

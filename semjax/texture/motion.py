@@ -15,7 +15,6 @@ BLOCK = 8
 RAMP = 4
 PAD = 16  # samples of replicated border that vectors may reach into
 EDGE = PAD + 8  # the same with room for filters
-_call = njit(cache=True, _nrt=False)
 
 # Quarter-sample filters (8 taps, sum 64) and eighth-sample filters of the colour planes (4 taps, sum 64).
 _TAPS = np.array(
@@ -41,7 +40,7 @@ def pad_plane(plane, pad):
     return out
 
 
-@_call
+@eb.call
 def _filter_row(out, row, at, phase, taps):
     """out[x] = row between its samples at at + x + phase / phases, rounded."""
     if phase == 0:
@@ -62,7 +61,7 @@ def _filter_row(out, row, at, phase, taps):
         out[x] = np.int32(v + 32) >> 6
 
 
-@_call
+@eb.call
 def _filter_column(out, rows, y, phase, taps):
     """out[x] = rows between its lines y and y + 1, rounded."""
     if phase == 0:
@@ -102,7 +101,7 @@ def quarters(padded):
     return out
 
 
-@_call
+@eb.call
 def _window(out, work, padded, top, left, height, width, fy, fx, taps):
     """Fill out[:height, :width] with samples of `padded` from (top + fy, left + fx) on, in phases of `taps`."""
     if fy == 0:
@@ -200,7 +199,7 @@ CANDIDATES = 4
 _MERGE, _INDEX, _WAY, _VECTOR = 0, 64, 128, 256
 
 
-@_call
+@eb.call
 def candidates(found, field, i, j, hint, d0, d1, h, w):
     """Motion that the block at (i, j) may take over: fills int32 [CANDIDATES, 5], returns how many differ.
 
@@ -241,7 +240,7 @@ def candidates(found, field, i, j, hint, d0, d1, h, w):
     return n
 
 
-@_call
+@eb.call
 def _code_component(coder, buf, models, value, base, learn):
     """Code a signed vector difference; uses 64 models from `base`."""
     size = abs(value)
@@ -262,14 +261,14 @@ def _code_component(coder, buf, models, value, base, learn):
     return out
 
 
-@_call
+@eb.call
 def _bit(coder, buf, models, bit, i, learn):
     if learn:
         return eb.code_adaptive(coder, buf, bit, models, i, _LIMIT)
     return eb.code_bit(coder, buf, bit, eb.bit_p(models, i))
 
 
-@_call
+@eb.call
 def code_motion(coder, buf, models, learn, field, choice, i, j, found, n, d0, d1, klass, h, w):
     """Code the motion of block (i, j) in place: field[i, j] and choice[i, j] (0: own, k: candidate k - 1)."""
     left = 2 if j == 0 else (1 if choice[i, j - 1] == 1 else 0)

@@ -9,7 +9,6 @@ One kernel encodes, decodes and prices (`learn` = 0: nothing is taught, for what
 """
 
 import numpy as np
-from numba import njit
 
 from semjax.entropy import binary as eb
 from semjax.entropy.logistic import SQUASH, STRETCH_MAX
@@ -18,8 +17,6 @@ from semjax.texture.tables import INPUTS, TABLE
 MAX_LEVEL = 1 << 12
 LIMIT = 400
 RATE = 5
-
-_call = njit(cache=True, _nrt=False)
 
 
 # What a bit costs whose prediction is x (stretched): COSTS[bit, x + STRETCH_MAX] in 1/65536 bit.
@@ -31,7 +28,7 @@ BRIGHT, COLOUR_A, COLOUR_B = np.int64(0), np.int64(1), np.int64(2)
 NO, YES = np.int64(0), np.int64(1)
 
 
-@_call
+@eb.call
 def mixed_bit(coder, buf, m, bit, s, learn):
     """Code one bit with weight set s over the models named in the context scratch, and teach them.
 
@@ -69,7 +66,7 @@ def grade(v):
     return np.int64(5) if v < 15 else np.int64(6)
 
 
-@_call
+@eb.call
 def _reach_contexts(q, prev, other, y0, y1, x0, x1, plane):
     """What is around a block, graded: to the left, above, in the frame before, in the plane before."""
     bh, bw = y1 - y0, x1 - x0
@@ -93,7 +90,7 @@ def _reach_contexts(q, prev, other, y0, y1, x0, x1, plane):
     return min(grade(left), 3), min(grade(above), 3), min(grade(before), 4), min(grade(across), 5)
 
 
-@_call
+@eb.call
 def surroundings(around, q, prev, other, strength, y0, y1, x0, x1, plane, reach):
     """Fill around[y, x] for y + x <= reach: (levels beside, before and across, each 0..3) * 8 + strength.
 
@@ -115,7 +112,7 @@ def surroundings(around, q, prev, other, strength, y0, y1, x0, x1, plane, reach)
             around[y, x] = ((min(side, 3) * 4 + min(old, 3)) * 4 + min(cross, 3)) * 8 + strength[y, x]
 
 
-@_call
+@eb.call
 def reach_of(q, y0, y1, x0, x1):
     """Largest row + column within the block that has a level, -1 for an empty block."""
     reach = -1
@@ -127,7 +124,7 @@ def reach_of(q, y0, y1, x0, x1):
     return reach
 
 
-@_call
+@eb.call
 def code_block(
     coder, buf, m, learn, q, prev, other, strength, energy, y0, y1, x0, x1, plane, kind, klass, small, around, most
 ):  # fmt: skip
@@ -180,7 +177,7 @@ def code_block(
                 count += 1
 
 
-@_call
+@eb.call
 def _code_reach(
     coder, buf, m, learn, q, prev, other, reach, energy, y0, y1, x0, x1, plane, what, klass
 ):  # fmt: skip
@@ -206,7 +203,7 @@ def _code_reach(
     return k
 
 
-@_call
+@eb.call
 def _code_level(coder, buf, m, value, a, b, c, d, e, f, what, diag, learn):
     """Code one signed level; a..f (each below 1024) choose its models."""
     ctx = m[3]

@@ -3,16 +3,16 @@
 import numpy as np
 from numba import njit
 
+from semjax.entropy import binary as eb
 from semjax.texture.motion import BLOCK, CANDIDATES, EDGE, PAD, candidates, code_motion, limit_vector
 
-_call = njit(cache=True, _nrt=False)
 _BIT = 1.0 / 65536
 MARGIN = 2  # samples around a block that count too, for the overlap
 _WIDE = BLOCK + 2 * MARGIN
 _CHEAP = 6.0  # bits below which a block's cost leaves nothing to win: a vector of its own costs about as much
 
 
-@_call
+@eb.call
 def _error(org, up0, up1, way, a, b, c, d, rows, at_x):
     """Squared error of a block's prediction over rows[0] .. rows[1] - 1 and `_WIDE` columns.
 
@@ -41,7 +41,7 @@ def _error(org, up0, up1, way, a, b, c, d, rows, at_x):
     return 4.0 * total
 
 
-@_call
+@eb.call
 def _error_of(org, up0, up1, v, rows, at_x):
     """`_error` of a field entry."""
     return _error(org, up0, up1, v[0], v[1], v[2], v[3], v[4], rows, at_x)
@@ -52,7 +52,7 @@ _FIRST, _SECOND, _BOTH = np.int64(0), np.int64(1), np.int64(2)  # references
 _FINE, _HALF, _COARSE = np.int64(1), np.int64(2), np.int64(16)  # first steps of a search, in quarter samples
 
 
-@_call
+@eb.call
 def _descend(org, up0, up1, v, way, start, at_y, at_x, h, w, rows):
     """Improve vector `way` of v (5 numbers, in place) by steps of `start`, start / 2 .. 1 quarter samples."""
     best = _error_of(org, up0, up1, v, rows, at_x)
@@ -79,7 +79,7 @@ def _descend(org, up0, up1, v, way, start, at_y, at_x, h, w, rows):
     return best
 
 
-@_call
+@eb.call
 def _one_way(out, v, way, d0, d1, at_y, at_x, h, w):
     """Candidate v as a prediction from reference `way` alone, its vector scaled if it has none there."""
     for k in range(5):
@@ -94,7 +94,7 @@ def _one_way(out, v, way, d0, d1, at_y, at_x, h, w):
     out[0], out[k], out[k + 1] = way, limit_vector(vy, at_y, h), limit_vector(vx, at_x, w)
 
 
-@_call
+@eb.call
 def _copy(out, v, way):
     """out = v, the vectors of reference `way` alone (2: of both)."""
     out[0] = v[0]
@@ -103,7 +103,7 @@ def _copy(out, v, way):
             out[k] = v[k]
 
 
-@_call
+@eb.call
 def _own_vectors(trial, guess, guessed, org, up0, up1, d1, at_y, at_x, h, w, rows):
     """Improve the starts in `trial`; returns how many of its rows are worth a price."""
     if guessed:
