@@ -47,7 +47,7 @@ def shown(stream, policy=ReceiverPolicy()):
     import jax
 
     parts = receive(showing.styled(stream, policy), sj.load_generator("none"), jax.random.key(0))
-    return np.concatenate([p.frames for p in showing.shown(parts, policy)])[AT]
+    return np.concatenate([p.frames for p in showing.shown(parts, policy)])[min(AT, stream.info.frames // 2)]
 
 
 def main() -> None:
@@ -62,15 +62,17 @@ def main() -> None:
             f"{name}: {len(data)} bytes, {8 * len(data) / size:.2e} bpp, {frames.nbytes / len(data):,.0f} times"
         )
 
-    things = sorted(set(np.unique(labels[AT])) - {0}, key=lambda k: -(labels[AT] == k).sum())
+    frames, labels = frames[AT - 4 : AT + 4], labels[AT - 4 : AT + 4]
+    rate = dataclasses.replace(CONFIGS["causal"], bitrate=24_000)
+    things = sorted(set(np.unique(labels[4])) - {0}, key=lambda k: -(labels[4] == k).sum())
     thing = int(things[0])
     hidden = [SenderPolicy(silhouettes=(thing,)), SenderPolicy(withheld=(thing,))]
     row(
         "policies_sender.jpg",
-        [shown(sent(frames, labels, CONFIGS["causal"], p)) for p in (SenderPolicy(), *hidden)],
+        [shown(sent(frames, labels, rate, p)) for p in (SenderPolicy(), *hidden)],
     )
 
-    rich = sm.pack(sent(frames, labels, dataclasses.replace(CONFIGS["causal"], bitrate=24_000)))
+    rich = sm.pack(sent(frames, labels, rate))
     pictures = []
     for bitrate in (24_000, 8000, 1200):
         pruned = sm.prune(rich, NetworkPolicy(bitrate=bitrate).bitrate)

@@ -199,12 +199,14 @@ def _climb(body, error, room: int, frames: int) -> tuple[int, int]:
 
 
 def groups(stream: Stream) -> Iterator[tuple[int, tokens.Group]]:
-    """(first frame, group) of the token codes that arrived whole, in order."""
+    """(first frame, group) of the regions' token codes that arrived whole, in order; latents are passed over."""
     for frame, body in records.keyframe_records(stream):
         try:
-            yield frame, tokens.decode_group(body)
+            group = tokens.decode_group(body)
         except SemjaxError:
             continue
+        if not tokens.is_latent(group):
+            yield frame, group
 
 
 def receive(
