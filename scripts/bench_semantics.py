@@ -2,10 +2,12 @@
 
 cost     PSSS by InternVL: model FLOPs and wall time of a pair, direct against the published two rounds
 regions  label maps without weights against true ones: boundary recall, identity, flicker, bytes, time a frame
-sender   frames a second of everything a sender without weights computes, at 512 x 288
+steady   what smoothing over time does to label maps of a network that hesitates (true maps with errors put in)
+sender   frames a second of everything a sender without weights computes
 sheet    the chosen keyframes of clips as one picture each, for a person to look at
 
-A FOLDER holds video.mp4 or frames/*.png and, for `regions`, labels/*.png.
+A FOLDER holds video.mp4, frames/*.png or *.png and, for `regions` and `steady`, labels/*.png; "scenes:3+7" are
+procedural scenes one after the other.
 """
 
 import argparse
@@ -193,11 +195,19 @@ class _Words:
 
 
 def read_clip(folder: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """(frames, true label maps or None) of a clip's folder."""
+    """(frames, true label maps or None) of a clip's folder, or of a procedural scene."""
     import semjax as sj
 
-    source = folder / "frames"
-    video = sj.read_video(source if source.is_dir() else folder / "video.mp4")
+    if str(folder).startswith("scenes:"):
+        cfg = sj.scenes.SceneConfig(frames=32)
+        clips = [
+            sj.scenes.make_clip(int(seed), cfg) for seed in str(folder).removeprefix("scenes:").split("+")
+        ]
+        return np.concatenate([clip.frames for clip in clips]), np.concatenate(
+            [clip.labels for clip in clips]
+        )
+    film, source = folder / "video.mp4", folder / "frames"
+    video = sj.read_video(film if film.exists() else source if source.is_dir() else folder)
     labels = folder / "labels"
     return video, sj.read_labels(labels) if labels.is_dir() else None
 
@@ -252,37 +262,162 @@ def flicker(video: np.ndarray, labels: np.ndarray) -> float:
 
 
 def regions(args: argparse.Namespace) -> None:
-    """One line a clip for each way of finding label maps."""
-    from semjax import contours, semantics
+    """One line a clip."""
+    from semjax import semantics
 
-    ways = {"as found": semantics.RegionConfig()}
-    rows: dict[str, list] = {name: [] for name in ways}
-    print("clip                way       boundary  identity    IoU  flicker  bytes/frame  ms/frame  labels")
+    print("clip                boundary  identity    IoU  flicker  bytes/frame  ms/frame  labels")
+    clock = time.process_time if args.processor_time else time.perf_counter
+    rows = []
     for folder in args.folders:
         video, truth = read_clip(folder)
         video = video[: args.frames]
-        for name, cfg in ways.items():
-            start = time.process_time() if args.processor_time else time.perf_counter()
-            found = semantics.segment(video, cfg)
-            taken = (time.process_time() if args.processor_time else time.perf_counter()) - start
-            size = len(contours.encode(found, contours.ContourConfig())) / len(found)
-            count = np.mean([len(np.unique(f)) for f in found])
-            row = [np.nan] * 3
-            if truth is not None:
-                row = [boundary_recall(truth[: len(found)], found), *identity(truth[: len(found)], found)]
-            row += [flicker(video, found), size, 1000 * taken / len(found), count]
-            rows[name].append(row)
-            print(_line(folder.name, name, row), flush=True)
-    for name, values in rows.items():
-        print(_line("mean", name, np.nanmean(values, axis=0)))
+        start = clock()
+        found = semantics.segment(video)
+        taken = clock() - start
+        row = [np.nan] * 3
+        if truth is not None:
+            row = [boundary_recall(truth[: len(found)], found), *identity(truth[: len(found)], found)]
+        row += [flicker(video, found), coded(found), 1000 * taken / len(found)]
+        row.append(np.mean([len(np.unique(f)) for f in found]))
+        rows.append(row)
+        print(_line(folder.name, row), flush=True)
+        if args.bytes and truth is not None:
+            size, recall = at_rate(truth[: len(found)], found, args.bytes)
+            print(f"{'':19} boundary {recall:.3f} after coding in {size:.1f} bytes a frame", flush=True)
+    print(_line("mean", np.nanmean(rows, axis=0)))
 
 
-def _line(clip: str, way: str, row) -> str:
+def coded(labels: np.ndarray) -> float:
+    """Bytes a frame that the contour layer takes at its default tolerance."""
+    from semjax import contours
+
+    return len(contours.encode(labels, contours.ContourConfig())) / len(labels)
+
+
+def at_rate(truth: np.ndarray, found: np.ndarray, size: float) -> tuple[float, float]:
+    """(bytes a frame, boundary recall) of what a receiver has of a label map at a rate."""
+    from semjax import contours
+
+    data = contours.encode(found, contours.ContourConfig(bytes_per_frame=size, period=len(found)))
+    return len(data) / len(found), boundary_recall(truth, contours.decode(data))
+
+
+def _line(clip: str, row) -> str:
     recall, kept, iou, unsteady, size, spent, count = row
     return (
-        f"{clip:19} {way:9} {recall:8.3f} {kept:9.3f} {iou:6.3f} {100 * unsteady:7.2f}% {size:12.1f} {spent:9.1f} "
+        f"{clip:19} {recall:8.3f} {kept:9.3f} {iou:6.3f} {100 * unsteady:7.2f}% {size:12.1f} {spent:9.1f} "
         f"{count:7.1f}"
     )
+
+
+def steady(args: argparse.Namespace) -> None:
+    """Flicker, outlines and bytes before and after smoothing label scores over time.
+
+    The scores are what a network that hesitates would give for the true label maps at a quarter of the size: blunt
+    outlines, and smooth noise that is new in every frame.
+    """
+    import cv2
+
+    from semjax.semantics import steady as smoothing
+
+    print("clip                share  boundary  flicker  bytes/frame")
+    for folder in args.folders:
+        video, truth = read_clip(folder)
+        video, truth = video[: args.frames], truth[: args.frames]
+        names, size = np.unique(truth), truth.shape[2:0:-1]
+        small = (size[0] // 4, size[1] // 4)
+        for share in args.shares:
+            draw, state, maps = np.random.default_rng(0), smoothing.SteadyState(), []
+            for frame, labels in zip(video, truth):
+                planes = [
+                    cv2.resize((labels == k).astype(np.float32), small, interpolation=cv2.INTER_AREA)
+                    for k in names
+                ]
+                planes = [cv2.GaussianBlur(plane, (0, 0), 1.0) for plane in planes]
+                noise = [cv2.GaussianBlur(draw.standard_normal(small[::-1]), (0, 0), 1.5) for _ in names]
+                scores = np.log(np.stack(planes, -1) + 0.03) + args.noise * np.stack(noise, -1)
+                scores, state = smoothing.steady(scores, frame, state, share=share)
+                maps.append(names[cv2.resize(scores, size, interpolation=cv2.INTER_LINEAR).argmax(-1)])
+            found = np.stack(maps).astype(np.uint8)
+            recall, unsteady = boundary_recall(truth, found), 100 * flicker(video, found)
+            print(
+                f"{folder.name:19} {share:5.2f} {recall:9.3f} {unsteady:7.2f}% {coded(found):12.1f}",
+                flush=True,
+            )
+
+
+# --- sender and sheets --------------------------------------------------------------------------------------------
+
+
+def sender(args: argparse.Namespace) -> None:
+    """Frames a second of each part and of the whole, the second of two passes (the first compiles)."""
+    import cv2
+
+    import semjax as sj
+    from semjax import semantics
+
+    clock = time.process_time if args.processor_time else time.perf_counter
+    for folder in args.folders:
+        video = read_clip(folder)[0][: args.frames]
+        video = np.stack([cv2.resize(frame, (512, 288), interpolation=cv2.INTER_AREA) for frame in video])
+        spent: dict[str, float] = {}
+        for _ in range(2):
+            marks = [clock()]
+            labels = semantics.segment(video)
+            marks.append(clock())
+            tracks = semantics.tracks_update(semantics.tracks_init(), video, labels)
+            semantics.sentence(tracks)
+            marks.append(clock())
+            semantics.skem(video, labels=labels)
+            marks.append(clock())
+            spent = dict(zip(("label maps", "captions", "keyframes"), np.diff(marks)))
+        start = clock()
+        sj.encode(video)
+        spent["encode (label maps, captions, layers)"] = clock() - start
+        spent["understanding in all"] = spent["label maps"] + spent["captions"] + spent["keyframes"]
+        spent["encode and keyframes"] = spent["encode (label maps, captions, layers)"] + spent["keyframes"]
+        text = ", ".join(f"{name} {len(video) / value:.1f}" for name, value in spent.items())
+        print(f"{folder.name}: {len(video)} frames of 512x288; frames a second: {text}", flush=True)
+
+
+def sheet(args: argparse.Namespace) -> None:
+    """Keyframes of clips by the structural scorer on label maps found without weights, as PNGs in a folder."""
+    import cv2
+    from PIL import Image
+
+    from semjax import semantics
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    for folder in args.folders:
+        video, _ = read_clip(folder)
+        labels = semantics.segment(video)
+        cuts = list(semantics.scene_cuts(video))
+        cfg = semantics.SkemConfig(last=not args.causal, stride=args.stride)
+        keys = semantics.skem(video, labels=labels, cfg=cfg, cuts=cuts)
+        pictures = []
+        for key in keys:
+            height = round(args.width * video.shape[1] / video.shape[2])
+            small = cv2.resize(video[key], (args.width, height), interpolation=cv2.INTER_AREA)
+            cv2.putText(
+                small, str(key), (5, height - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 3, cv2.LINE_AA
+            )
+            cv2.putText(
+                small,
+                str(key),
+                (5, height - 6),
+                cv2.FONT_HERSHEY_SIMPLEX,
+                0.5,
+                (255, 255, 255),
+                1,
+                cv2.LINE_AA,
+            )
+            pictures.append(small)
+        columns = min(args.columns, len(pictures))
+        pictures += [np.full_like(pictures[0], 255)] * (-len(pictures) % columns)
+        rows = [np.hstack(pictures[i : i + columns]) for i in range(0, len(pictures), columns)]
+        name = folder.name.replace(":", "_")
+        Image.fromarray(np.vstack(rows)).save(args.out / f"keyframes_{name}.png")
+        print(f"{folder.name}: {len(video)} frames, keyframes {keys.tolist()}, cuts {cuts}", flush=True)
 
 
 def main() -> None:
@@ -304,8 +439,34 @@ def main() -> None:
     part = parts.add_parser("regions")
     part.add_argument("folders", nargs="+", type=Path)
     part.add_argument("--frames", type=int, default=60, help="most frames of a clip")
+    part.add_argument(
+        "--bytes", type=float, help="measure outlines after coding at so many bytes a frame, too"
+    )
     part.add_argument("--processor-time", action="store_true", help="count processor time, not the clock's")
     part.set_defaults(run=regions)
+    part = parts.add_parser("steady")
+    part.add_argument("folders", nargs="+", type=Path)
+    part.add_argument("--frames", type=int, default=40)
+    part.add_argument("--noise", type=float, default=4.0, help="how much the network hesitates")
+    part.add_argument("--shares", nargs="*", type=float, default=[0.0, 0.7, 0.85], help="weight of the past")
+    part.set_defaults(run=steady)
+    part = parts.add_parser("sender")
+    part.add_argument("folders", nargs="+", type=Path)
+    part.add_argument("--frames", type=int, default=60)
+    part.add_argument("--processor-time", action="store_true", help="count processor time, not the clock's")
+    part.set_defaults(run=sender)
+    part = parts.add_parser("sheet")
+    part.add_argument("folders", nargs="+", type=Path)
+    part.add_argument("--out", type=Path, required=True)
+    part.add_argument("--width", type=int, default=192, help="pixels of a keyframe's width")
+    part.add_argument("--columns", type=int, default=5)
+    part.add_argument(
+        "--stride", type=int, default=5, help="every so many frames is a candidate (0.2 s in LGVSC)"
+    )
+    part.add_argument(
+        "--causal", action="store_true", help="the last frame is no keyframe for being the last"
+    )
+    part.set_defaults(run=sheet)
     args = parser.parse_args()
     args.run(args)
 

@@ -1,4 +1,4 @@
-"""The command line: transmit, encode, decode, info, evaluate, convert."""
+"""The command line: transmit, encode, decode, prune, info, evaluate, convert."""
 
 import dataclasses
 import json
@@ -49,6 +49,20 @@ class _Sender:
                 bitrate=self.bitrate, selection=self.selection, keyframes=self.keyframes
             )
         return causal.SenderConfig(bitrate=self.bitrate, tolerance=self.tolerance)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Terms:
+    policy: tuple[Path, ...] = ()
+    """JSON files with policies of sender, network or receiver (docs/policies.md)."""
+    key: Path | None = None
+    """File with 64 hexadecimal digits: streams are sealed with it, and opened."""
+
+    def read(self):
+        """The terms. Raises InputError for files that cannot be used."""
+        from semjax.jobs import Terms
+
+        return Terms.read(self.policy, self.key)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +118,7 @@ class Transmit:
     sender: tyro.conf.OmitArgPrefixes[_Sender] = _Sender()
     receiver: tyro.conf.OmitArgPrefixes[_Receiver] = _Receiver()
     link: tyro.conf.OmitArgPrefixes[_Link] = _Link()
+    terms: tyro.conf.OmitArgPrefixes[_Terms] = _Terms()
     cbr: float | None = None
     """Instead of --bitrate: symbols on the air for each sample of the clip, such as 1e-3 (awgn and rayleigh)."""
     steps: int | None = None
@@ -128,6 +143,7 @@ class Transmit:
             command,
             self.cbr,
             self.steps,
+            self.terms.read(),
         )
         print(_table(report["bytes"]))
         print(_link_lines(report["link"], link.channel))
@@ -148,6 +164,7 @@ class Encode:
     input: Annotated[Positional[Path | None], tyro.conf.arg(metavar="[INPUT]")] = None
     """Video file or folder of numbered pictures; without it the bundled sample."""
     sender: tyro.conf.OmitArgPrefixes[_Sender] = _Sender()
+    terms: tyro.conf.OmitArgPrefixes[_Terms] = _Terms()
     out: Path = Path("out.smj")
     """Stream file to write."""
 
@@ -156,7 +173,7 @@ class Encode:
         from semjax import jobs
 
         inputs = jobs.Inputs(self.input, self.sender.labels, self.sender.captions)
-        jobs.encode(inputs, self.sender.config(), self.out)
+        jobs.encode(inputs, self.sender.config(), self.out, self.terms.read())
         print(_table(jobs.summary(self.out)["bytes"]))
 
 
@@ -170,6 +187,7 @@ class Decode:
     input: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE.smj")]
     """Stream file."""
     receiver: tyro.conf.OmitArgPrefixes[_Receiver] = _Receiver()
+    terms: tyro.conf.OmitArgPrefixes[_Terms] = _Terms()
     steps: int | None = None
     """Denoising steps of a diffusion generator; none has no use for it."""
     allow_truncated: bool = False
@@ -188,8 +206,39 @@ class Decode:
             self.out,
             self.allow_truncated,
             self.steps,
+            self.terms.read(),
         )
         print(self.out)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prune:
+    """Drop packets of a stream file until it meets a rate, as a node on the way would, without decoding anything.
+
+    Example: semjax prune clip.smj --bitrate 2000 --out small.smj
+    """
+
+    input: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE.smj")]
+    """Stream file, sealed or not."""
+    bitrate: float | None = None
+    """Bits a second that may pass."""
+    packet: int | None = None
+    """Bytes of the largest packet that may pass, its header included."""
+    policy: tuple[Path, ...] = ()
+    """JSON files with policies of the network (docs/policies.md)."""
+    out: Path = Path("pruned.smj")
+    """Stream file to write."""
+
+    def run(self) -> None:
+        """Do it and say how much is left."""
+        from semjax import jobs
+        from semjax.systems.policies import NetworkPolicy
+
+        terms = jobs.Terms.read(self.policy)
+        asked = NetworkPolicy(bitrate=self.bitrate, packet=self.packet)
+        terms = dataclasses.replace(terms, network=terms.network | asked)
+        before, after = jobs.prune(self.input, self.out, terms)
+        print(f"{before:,} bytes, {after:,} left: {self.out}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -320,6 +369,7 @@ COMMANDS = {
     "transmit": Transmit,
     "encode": Encode,
     "decode": Decode,
+    "prune": Prune,
     "info": Info,
     "evaluate": Evaluate,
     "convert": Convert,

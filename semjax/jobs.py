@@ -8,7 +8,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -21,9 +21,19 @@ from semjax.errors import InputError, StreamError
 from semjax.report import Preview, render
 from semjax.systems import ahead, link, sources
 from semjax.systems.generators import Generator, Received, load_generator
+from semjax.systems.policies import (
+    NetworkPolicy,
+    ReceiverPolicy,
+    SenderPolicy,
+    compose,
+    from_json,
+    to_json,
+)
 from semjax.systems.receiver import frames_at_once, receive
-from semjax.systems.records import read_captions
+from semjax.systems.records import notices, read_captions
+from semjax.systems.redaction import let_out, redact
 from semjax.systems.senders import SenderConfig, sender_of
+from semjax.systems.showing import hurried, resized, shown, size_of, styled
 from semjax.types import LAYERS, Caption, FrameStatus
 from semjax.version import __version__
 
@@ -52,6 +62,50 @@ class Inputs:
         return frames, maps, words
 
 
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """Who has a say in a run (semjax.systems.policies), and the shared key that its streams are sealed with, if any."""
+
+    sender: SenderPolicy = SenderPolicy()
+    network: NetworkPolicy = NetworkPolicy()
+    receiver: ReceiverPolicy = ReceiverPolicy()
+    key: bytes | None = None
+
+    @classmethod
+    def read(cls, files: Sequence[Path] = (), key: Path | None = None) -> "Terms":
+        """The terms of policy files (JSON, joined where several speak for one place) and of a key file.
+
+        Raises InputError for files that cannot be read or used.
+        """
+        found = []
+        for file in files:
+            try:
+                found += from_json(Path(file).read_text()).values()
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(f"the policy {file} cannot be read: {error}") from error
+        return cls(**compose(*found), key=None if key is None else container.read_key(key))
+
+    def close(self, stream: container.Stream) -> bytes:
+        """The bytes of a stream that may leave, sealed where there is a key."""
+        stream = let_out(stream, self.sender)
+        return container.pack(stream if self.key is None else container.seal(stream, self.key))
+
+    def pass_on(self, data: bytes) -> bytes:
+        """What a node on the way leaves of a stream's bytes."""
+        policy = self.network
+        if policy.bitrate is None and policy.packet is None:
+            return data
+        return container.prune(data, policy.bitrate or 1e300, packet=policy.packet, order=policy.order)
+
+    def open(self, stream: container.Stream) -> container.Stream:
+        """A stream as its layers wrote it. Raises StreamError for a sealed one without the key, or with another."""
+        if self.key is not None:
+            return container.unseal(stream, self.key)
+        if stream.salt:
+            raise StreamError("the stream is sealed: give the key that it was sealed with (--key)")
+        return stream
+
+
 def transmit(
     inputs: Inputs,
     sender: SenderConfig,
@@ -62,23 +116,25 @@ def transmit(
     command: str,
     cbr: float | None = None,
     steps: int | None = None,
+    terms: Terms = Terms(),
 ) -> dict:
     """Video file to video file through the whole chain; writes the five files of a run into `out`.
 
     With `cbr` the sender's bitrate is what fits that many symbols / (C H W T) on a radio link. `steps`: denoising
-    steps of a diffusion generator.
+    steps of a diffusion generator. The receiver's size is not asked for: what was sent and shown could not be compared.
     Returns the content of report.json. Raises StreamError when the stream's header does not arrive.
     """
     if cbr is not None and sender.bitrate is not None:
         raise InputError("a clip is coded for a bitrate or for a CBR: give --bitrate or --cbr, not both")
     generator = load_generator(generator_name, **_options(steps))
-    clock, texture_ready = Clock(), ahead.compile_texture()
-    frames, labels, captions = inputs.open()
+    clock, texture_ready = Clock(), _texture_ready(sender)
+    original, *given = inputs.open()
+    frames, labels, captions = redact(original, *given, terms.sender)
     with _folder_in_place(out) as folder:
         with clock("semantics"):
             analysis = sender_of(sender).understand(frames, labels, captions, sender)
         with clock("encode"):
-            data = _code(frames, analysis, sender, texture_ready, cfg, cbr)
+            data = terms.pass_on(_code(frames, analysis, sender, texture_ready, cfg, cbr, terms))
         (folder / "stream.smj").write_bytes(data)
         with clock("channel"):
             delivery = link.send(data, cfg, jax.random.key(seed))
@@ -88,19 +144,17 @@ def transmit(
                 f"{cfg.snr_db:g} dB, and nothing can be painted without it; use a higher --snr or a sturdier --mcs"
             )
         (folder / "received.smj").write_bytes(delivery.received)
-        stream = container.unpack(delivery.received)
+        sent, stream = (terms.open(container.unpack(d)) for d in (data, delivery.received))
         measure, preview, info = Measure(), Preview(frames.info, folder), frames.info
         with video.VideoWriter(folder / "reconstruction.mp4", info.fps, info.width, info.height) as writer:
-            painted = _paint(stream, generator, seed, clock)
-            for part, original, maps in zip(
-                painted, frames.read(frames_at_once(stream)), analysis.labels(), strict=True
-            ):
+            painted = _paint(stream, generator, seed, clock, terms.receiver)
+            chunks = original.read(frames_at_once(stream))
+            for part, pictures, maps in zip(painted, chunks, analysis.labels(), strict=True):
                 writer.write(part.frames)
-                known = (
-                    part.conditions.contour_status != FrameStatus.MISSING
-                ).any() or "contour" in stream.spans
-                measure.add(original, part.frames, maps if known else None, part.conditions.labels)
-                preview.add(original, part, maps)
+                known = (part.conditions.contour_status != FrameStatus.MISSING).any()
+                told = maps if known or "contour" in stream.spans else None
+                measure.add(pictures, part.frames, told, part.conditions.labels)
+                preview.add(pictures, part, maps)
         report = {
             **accounts(info, data, delivery.ledger),
             "quality": measure.result(),
@@ -111,21 +165,29 @@ def transmit(
             "channel": link.describe(cfg, delivery),
             "lost": delivery.lost(),
             "received": preview.frame_counts(),
-            "captions": [dataclasses.asdict(c) for c in captions_sent(container.unpack(data))],
+            "captions": [dataclasses.asdict(c) for c in captions_sent(sent)],
+            "policies": json.loads(to_json(terms.sender, terms.network, terms.receiver)),
+            "hidden": [json.loads(text) for text in notices(stream)],
+            "sealed": terms.key is not None,
             "settings": dataclasses.asdict(sender),
             "command": command,
             "versions": versions(),
         }
         write_json(report, folder / "report.json")
-        (folder / "report.html").write_text(render(report, container.unpack(data), stream, preview))
+        (folder / "report.html").write_text(render(report, sent, stream, preview))
     return report
 
 
-def _code(frames, analysis, sender, texture_ready, cfg, cbr) -> bytes:
+def _code(frames, analysis, sender, texture_ready, cfg, cbr, terms) -> bytes:
     coder = sender_of(sender).coder(frames, analysis, sender, texture_ready)
     if cbr is None:
-        return container.pack(coder(sender.bitrate))
-    return link.fit_symbols(lambda bitrate: container.pack(coder(bitrate)), frames.info, cfg, cbr)
+        return terms.close(coder(sender.bitrate))
+    return link.fit_symbols(lambda bitrate: terms.close(coder(bitrate)), frames.info, cfg, cbr)
+
+
+def _texture_ready(sender: SenderConfig):
+    """Systems without a texture layer have nothing to compile ahead."""
+    return ahead.compile_texture() if sender.system == "causal" else lambda: None
 
 
 def captions_sent(stream: container.Stream) -> list[Caption]:
@@ -133,14 +195,14 @@ def captions_sent(stream: container.Stream) -> list[Caption]:
     return read_captions(stream.layer("caption"), stream.info, stream.spans.get("caption", 1))[0]
 
 
-def encode(inputs: Inputs, sender: SenderConfig, out: Path) -> container.Stream:
+def encode(inputs: Inputs, sender: SenderConfig, out: Path, terms: Terms = Terms()) -> container.Stream:
     """Video file to stream file."""
-    frames, labels, captions = inputs.open()
-    texture_ready = ahead.compile_texture()
+    frames, labels, captions = redact(*inputs.open(), terms.sender)
+    texture_ready = _texture_ready(sender)
     analysis = sender_of(sender).understand(frames, labels, captions, sender)
     stream = sender_of(sender).coder(frames, analysis, sender, texture_ready)(sender.bitrate)
     with _file_in_place(out) as partial:
-        partial.write_bytes(container.pack(stream))
+        partial.write_bytes(terms.pass_on(terms.close(stream)))
     return stream
 
 
@@ -157,15 +219,31 @@ def decode(
     out: Path,
     allow_truncated: bool,
     steps: int | None = None,
+    terms: Terms = Terms(),
 ) -> container.Stream:
     """Stream file to video file."""
     generator = load_generator(generator_name, **_options(steps))
-    stream = container.unpack(read_stream(path), allow_truncated=allow_truncated)
+    stream = terms.open(container.unpack(read_stream(path), allow_truncated=allow_truncated))
     info = stream.info
-    with video.VideoWriter(out, info.fps, info.width, info.height) as writer:
-        for part in _paint(stream, generator, seed, Clock()):
-            writer.write(part.frames)
+    size = size_of(info.width, info.height, terms.receiver)
+    with video.VideoWriter(out, info.fps, *size) as writer:
+        for part in _paint(stream, generator, seed, Clock(), terms.receiver):
+            writer.write(resized(part.frames, size))
     return stream
+
+
+def prune(path: Path, out: Path, terms: Terms) -> tuple[int, int]:
+    """Stream file to stream file at a node that decodes nothing; bytes before and after.
+
+    Raises InputError when the network's policy asks for nothing, and as semjax.stream.prune.
+    """
+    if terms.network.bitrate is None and terms.network.packet is None:
+        raise InputError("nothing says what may pass: give --bitrate, --packet or a --policy for the network")
+    data = read_stream(path)
+    pruned = terms.pass_on(data)
+    with _file_in_place(out) as partial:
+        partial.write_bytes(pruned)
+    return len(data), len(pruned)
 
 
 def read_stream(path: Path) -> bytes:
@@ -248,8 +326,9 @@ class Clock:
             self.seconds[phase] += time.perf_counter() - start
 
 
-def _paint(stream, generator: Generator, seed: int, clock: Clock) -> Iterator[Received]:
-    parts = receive(stream, generator, jax.random.key(seed), timed=clock)
+def _paint(stream, generator: Generator, seed: int, clock: Clock, policy) -> Iterator[Received]:
+    generator, stream = hurried(generator, policy), styled(stream, policy)
+    parts = shown(receive(stream, generator, jax.random.key(seed), timed=clock), policy)
     return progress(parts, stream.info.frames, "painting", steps=lambda part: len(part.frames))
 
 
@@ -342,6 +421,7 @@ def summary(path: Path, cfg: channel.LinkConfig = channel.LinkConfig("none")) ->
         **accounts(stream.info, data, ledger),
         "layers": layers,
         "partial": stream.partial,
+        "sealed": bool(stream.salt),
         "damaged_bytes": sum(d.length for d in stream.damage),
     }
 

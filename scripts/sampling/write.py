@@ -92,6 +92,7 @@ class Writers:
             with contextlib.suppress(queue.Full):
                 to.put(what, timeout=0.2)
                 return
+        self._check()
 
     def _take(self, source: queue.Queue):
         while not self.stopped.is_set():

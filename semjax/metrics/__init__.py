@@ -12,6 +12,7 @@ Words       bleu, rouge_l                                                       
 Features    clip_score, frechet_distance, bert_score, depth_errors, top_k_accuracy         (metrics.features)
 Time        warping_error, backward_flow, flicker                                          (metrics.temporal)
 Rate        bpp, bits_per_second, ratio_to_raw, cbr, bd_rate, bd_quality                   (metrics.rate)
+Privacy     nearest_neighbour, linear_probe, tail, interval (under their module's name)   (metrics.privacy)
 All at once compare                                                                        (metrics.summary)
 """
 

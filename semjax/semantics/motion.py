@@ -11,6 +11,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from semjax.semantics.reweighting import reweighted
+
+_ENOUGH = 1000  # pixels for a fit; of more an even share is taken
 _LEAST_SIDE = 16  # DIS refuses smaller pictures
 
 
@@ -42,6 +45,11 @@ def returns(
     """
     miss = length(backward + warp(forward, backward))
     return np.exp(-((miss / (0.7 + 0.1 * length(backward))) ** 2)).astype(np.float32)
+
+
+def furthest(flow: Float[np.ndarray, "*pixels 2"]) -> Float[np.ndarray, "*pixels"]:
+    """The larger of the two parts of vectors, without sign."""
+    return np.maximum(np.abs(flow[..., 0]), np.abs(flow[..., 1]))
 
 
 def length(flow: Float[np.ndarray, "*pixels 2"]) -> Float[np.ndarray, "*pixels"]:
@@ -100,27 +108,20 @@ def fit_affine(
         zeros where the weights are all (nearly) zero.
     """
     height, width = weight.shape
-    basis = _basis(height, width)[::step, ::step].reshape(-1, 3).astype(np.float64)
-    target = flow[::step, ::step].reshape(-1, 2).astype(np.float64)
-    weight = weight[::step, ::step].reshape(-1).astype(np.float64)
-    used = weight > 1e-3
-    if used.sum() < 4:
+    weight = weight[::step, ::step].ravel()
+    used = np.flatnonzero(weight > 1e-3)
+    if len(used) < 4:
         return np.zeros((3, 2), np.float32)
-    basis, target, weight = basis[used], target[used], weight[used]
+    used = used[:: max(1, len(used) // _ENOUGH)]
+    basis = _basis(height, width)[::step, ::step].reshape(-1, 3)[used].astype(np.float64)
+    target = flow[::step, ::step].reshape(-1, 2)[used].astype(np.float64)
+    weight = weight[used].astype(np.float64)
     total = weight.sum()
     # the fit is made around the pixels' own middle and in their own size, then brought to the common axes
     middle = weight @ basis[:, 1:] / total
     extent = np.sqrt(weight @ ((basis[:, 1:] - middle) ** 2).sum(axis=1) / total) + 1e-6
     own = np.column_stack([basis[:, 0], (basis[:, 1:] - middle) / extent])
-    affine = np.zeros((3, 2))
-    affine[0] = [_weighted_median(target[:, 0], weight), _weighted_median(target[:, 1], weight)]
-    pull = np.diag([1e-9, ridge * total, ridge * total])
-    for _ in range(rounds):
-        residual = np.hypot(*(target - own @ affine).T)
-        scale = max(0.3, 1.5 * _weighted_median(residual, weight))
-        trust = weight / (1 + (residual / scale) ** 2) ** 2
-        weighted = own * trust[:, None]
-        affine = np.linalg.solve(weighted.T @ own + pull, weighted.T @ target)
+    affine = reweighted(own, target, weight, rounds, ridge)
     affine[1:] /= extent
     affine[0] -= middle @ affine[1:]
     return affine.astype(np.float32)
@@ -139,9 +140,3 @@ def _basis(height: int, width: int) -> np.ndarray:
     basis = np.concatenate([np.ones((height, width, 1)), xy], axis=-1).astype(np.float32)
     basis.flags.writeable = False
     return basis
-
-
-def _weighted_median(values: np.ndarray, weight: np.ndarray) -> float:
-    order = np.argsort(values, kind="stable")
-    rising = np.cumsum(weight[order])
-    return float(values[order][np.searchsorted(rising, rising[-1] / 2)])

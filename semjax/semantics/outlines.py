@@ -7,8 +7,9 @@ from jaxtyping import Float, Int16, UInt8
 REACH = 5  # pixels that an outline may move
 _WINDOW = 8  # half the side of the neighbourhood that tells a region's colour
 _SIGMA = 12.0  # distance in Lab that counts
+_FAR = 4.0  # the most that a colour may cost
 _PLACE = 1.0  # trust in where the border was found
-_HELD = 2.0  # advantage of the label that was drawn there before
+_HELD = 1.0  # advantage of the label that was drawn there before
 _ROUND = 1.2  # pixels over which the choice is smoothed: outlines are paid for by their bends
 
 
@@ -24,10 +25,7 @@ def snap(
     before: the label map drawn last, -1 where it says nothing any more: outlines stay with it where the colours do
     not object, so that they do not flicker.
     """
-    owner, most = np.zeros(planes.shape[1:], np.uint8), planes[0].copy()
-    for k, plane in enumerate(planes[1:], start=1):  # NumPy's argmax over the first axis is slow
-        owner[plane > most] = k
-        np.maximum(most, plane, out=most)
+    owner = winner(planes)
     names = np.array(ids, np.uint8)
     if len(ids) == 1:
         return names[owner]
@@ -37,32 +35,53 @@ def snap(
     least = np.full(owner.shape, np.inf, np.float32)
     best = owner.copy()
     for k in range(len(ids)):
-        box = _box(cv2.dilate((owner == k).astype(np.uint8), disk))
+        near = cv2.dilate((owner == k).astype(np.uint8), disk)
+        box = _box(near)
         if box is None:
             continue
         held = None if before is None else before[box] == ids[k]
-        cost = _cost(owner[box] == k, lab[box], planes[k][box], held)
-        cost[~band[box]] = np.inf
-        better = cost < least[box]
-        least[box][better] = cost[better]
-        best[box][better] = k
-    return names[np.where(band, best, owner)]
+        y, x = np.nonzero((near[box] > 0) & band[box])
+        cost = _cost(owner[box] == k, lab[box], planes[k][box], held, y, x)
+        better = cost < least[box][y, x]
+        y, x = y[better], x[better]
+        least[box][y, x] = cost[better]
+        best[box][y, x] = k
+    return names[best]
 
 
-def _cost(mine: np.ndarray, lab: np.ndarray, plane: np.ndarray, held: np.ndarray | None) -> np.ndarray:
-    """Minus the log-likelihood of a label: its colour near by, where it was found, and where it was before."""
+def winner(planes: Float[np.ndarray, "K h w"]) -> UInt8[np.ndarray, "h w"]:
+    """The number of the largest plane, the first of equals: NumPy's argmax over the first axis, but faster."""
+    owner, most = np.zeros(planes.shape[1:], np.uint8), planes[0].copy()
+    for k, plane in enumerate(planes[1:], start=1):
+        larger = plane > most
+        owner[larger] = k
+        most[larger] = plane[larger]
+    return owner
+
+
+def _cost(
+    mine: np.ndarray,
+    lab: np.ndarray,
+    plane: np.ndarray,
+    held: np.ndarray | None,
+    y: np.ndarray,
+    x: np.ndarray,
+) -> np.ndarray:
+    """Minus the log-likelihood of a label at some pixels: its colour near by, where it was found and where before."""
     inside = mine[::2, ::2].astype(np.float32)  # colours near by change slowly: every second pixel tells them
     side = (2 * (_WINDOW // 2) + 1,) * 2
     area = cv2.blur(inside, side)
-    colour = cv2.blur(lab[::2, ::2] * inside[..., None], side) / np.maximum(area, 1e-6)[..., None]
-    off = lab - cv2.resize(colour, mine.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    off = np.einsum("hwc,hwc->hw", off, off) / (2 * _SIGMA**2)
-    cost = np.minimum(off, 4.0) - _PLACE * np.log(np.clip(plane, 0.02, 1))
+    colour = cv2.blur(lab[::2, ::2] * inside[..., None], side)
+    share = area[y // 2, x // 2]
+    off = lab[y, x] - colour[y // 2, x // 2] / np.maximum(share, 1e-6)[:, None]
+    off = np.einsum("nc,nc->n", off, off) / (2 * _SIGMA**2)
+    value = np.minimum(off, _FAR) - _PLACE * np.log(np.clip(plane[y, x], 0.02, 1))
+    value[share < 1e-3] = _FAR - _PLACE * np.log(0.02)
     if held is not None:
-        cost -= _HELD * held
-    cost = cv2.GaussianBlur(cost, (0, 0), _ROUND)
-    cost[cv2.resize(area, mine.shape[::-1], interpolation=cv2.INTER_LINEAR) < 1e-3] = np.inf
-    return cost
+        value -= _HELD * held[y, x]
+    cost = np.full(mine.shape, _FAR, np.float32)
+    cost[y, x] = value
+    return cv2.GaussianBlur(cost, (0, 0), _ROUND)[y, x]
 
 
 def _box(mask: np.ndarray) -> tuple[slice, slice] | None:

@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 
 from semjax.semantics import motion
 from semjax.semantics.belief import LEAST
+from semjax.semantics.outlines import winner
 from semjax.semantics.partition import COLOUR_BINS, blur_histograms, border_pairs, colour_index, overlap
 from semjax.semantics.region_state import RegionConfig, RegionState
 
@@ -45,7 +46,7 @@ def update_population(
 
 
 def _owners(state: RegionState) -> np.ndarray:
-    return state.belief[:-1].argmax(axis=0)
+    return winner(state.belief[:-1])
 
 
 def _borders(owner: np.ndarray, lab: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

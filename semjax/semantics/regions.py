@@ -16,13 +16,13 @@ from semjax.errors import InputError
 from semjax.semantics import belief as filtering
 from semjax.semantics import motion
 from semjax.semantics.change import cut_step
-from semjax.semantics.outlines import snap
+from semjax.semantics.outlines import snap, winner
 from semjax.semantics.partition import cells, colour_histograms, colour_index, merge_cells
 from semjax.semantics.population import next_free, update_population
 from semjax.semantics.region_state import RegionConfig, RegionState
 
 _WORK_PIXELS = 40_000  # regions are found at about this many pixels and drawn at full size
-_STILL = 0.25  # pixels a frame; outlines of what moves faster are drawn afresh in every frame
+_STILL = 1.0  # pixels a frame; outlines of what moves faster are drawn afresh in every frame
 _EDGE_PIXELS = 300_000  # their outlines are brought to the picture's edges at no more than this many
 _HOLD = 0.35  # advantage in probability of the label drawn before
 _CELL = 8  # pixels between the seeds of superpixels
@@ -88,7 +88,7 @@ def _step(frame: np.ndarray, state: RegionState, cfg: RegionConfig) -> tuple[np.
     state = step(lab, grey, state, cfg)
     state = dataclasses.replace(state, cut=cut_state, size=size, grey=grey, lab=lab)
     belief = _settled(state, cfg)
-    drawn = np.array(state.ids, np.int16)[belief.argmax(axis=0)]
+    drawn = np.array(state.ids, np.int16)[winner(belief)]
     outlined = _outlined(belief, frame, state, cfg)
     state = dataclasses.replace(state, drawn=drawn, outlined=outlined)
     return _enlarged(outlined, size), state
@@ -156,7 +156,7 @@ def _follow(lab: np.ndarray, grey: np.ndarray, state: RegionState, cfg: RegionCo
     moved = filtering.carry_plainly(state.belief, flow)
     motions = filtering.region_motions(flow, moved, trust, matched)
     flow = filtering.settle(flow, motions, moved, matched, trust, along)
-    still = np.abs(flow).max(axis=-1) < 0.1
+    still = motion.furthest(flow) < 0.1
     flow[still] = 0  # a still picture is not blurred by resampling it
     index = colour_index(lab)
     prior = filtering.carry(state.belief, flow)
@@ -202,13 +202,13 @@ def _outlined(belief: np.ndarray, frame: np.ndarray, state: RegionState, cfg: Re
     planes = [cv2.GaussianBlur(plane, (0, 0), sigma) if sigma > 0 else plane for plane in belief]
     planes = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in planes])
     if not cfg.smoothness:
-        return np.array(state.ids, np.uint8)[planes.argmax(axis=0)]
+        return np.array(state.ids, np.uint8)[winner(planes)]
     before = None
     if state.outlined is not None and state.flow is not None:
         ratio = np.float32([size[0] / belief.shape[2], size[1] / belief.shape[1]])
         flow = cv2.resize(state.flow, size, interpolation=cv2.INTER_LINEAR) * ratio
         before = motion.warp(state.outlined, flow, cv2.INTER_NEAREST).astype(np.int16)
-        before[np.abs(flow).max(axis=-1) > _STILL] = -1
+        before[motion.furthest(flow) > _STILL] = -1
     return snap(planes, state.ids, frame, before)
 
 
@@ -233,7 +233,7 @@ def _without_specks(
     """
     belief = belief.copy()
     for _ in range(2):
-        owner = belief.argmax(axis=0)
+        owner = winner(belief)
         for k, name in enumerate(ids):
             mine = (owner == k).astype(np.uint8)
             count, parts, stats, _ = cv2.connectedComponentsWithStats(mine, connectivity=4)

@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 
 from semjax.errors import InputError
 from semjax.semantics import motion
+from semjax.semantics.change import CutConfig, CutState, cut_step
 from semjax.semantics.palette import NAMES, colour_votes
 
 _WORK_WIDTH = 192
@@ -81,7 +82,8 @@ class Camera:
 class TrackState:
     """Tracks of the running segment. Grows with the number of labels (at most 256), never with time.
 
-    first: the segment's first frame; frame: how many frames of the clip have been seen.
+    first: the segment's first frame; frame: how many frames of the clip have been seen; cut: see `change.cut_step`
+    (nothing moves from one scene to the next).
     """
 
     first: int = 0
@@ -90,6 +92,7 @@ class TrackState:
     grey: UInt8[np.ndarray, "h w"] | None = None
     tracks: tuple[Track, ...] = ()
     camera: Camera = dataclasses.field(default_factory=Camera)
+    cut: CutState = dataclasses.field(default_factory=CutState)
 
 
 def tracks_init() -> TrackState:
@@ -164,7 +167,8 @@ def _update(state: TrackState, frame: np.ndarray, labels: np.ndarray) -> TrackSt
     votes = colour_votes(small, label)
     step = {}
     camera = state.camera
-    if state.grey is not None:
+    new_scene, cut = cut_step(small, state.cut, CutConfig())
+    if state.grey is not None and not new_scene:
         flow = motion.dense_flow(grey, state.grey)
         own = _camera_motion(flow, label)
         camera = _add(camera, own, work)
@@ -174,7 +178,7 @@ def _update(state: TrackState, frame: np.ndarray, labels: np.ndarray) -> TrackSt
         known[k] = _extend(known.get(k), k, look, step.get(k, (0.0, 0.0, 0.0)), state.frame)
     return dataclasses.replace(
         state, frame=state.frame + 1, size=(height, width), grey=grey,
-        tracks=tuple(known[k] for k in sorted(known)), camera=camera,
+        tracks=tuple(known[k] for k in sorted(known)), camera=camera, cut=cut,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ into them; what is sent is not overlapped. A prediction is no measurement: `effi
 `latency`.
 """
 
+import collections
 import dataclasses
 import functools
 import math
@@ -32,7 +33,8 @@ from semjax.sharding.rules import Rule
 from semjax.sharding.step import blank_conditions
 
 LATENCY = 5e-6  # seconds that one collective takes however little it sends; assumed
-EFFICIENCY = 0.4  # share of the peak that products reach; assumed
+EFFICIENCY = 0.4  # share of the peak arithmetic that products reach; assumed
+STREAMING = 0.7  # share of the memory's bandwidth that they reach; assumed
 _ONCE = re.compile("unet/conditioning/|/time_emb_proj$|/attn2/to_[kv]$")
 
 
@@ -110,7 +112,11 @@ def work(cfg: GeneratorConfig, size: tuple[int, int], tiny: tuple[int, int]) -> 
         else:
             found.append(_product(equation, path, times, model.text_tokens))
     held = sum(math.prod(s.shape) * np.dtype(s.dtype).itemsize for s in jax.tree.leaves(cache))
-    return Work(tuple(found), 1, size, held, count(params) * width, tuple(norms))
+    same = collections.Counter()
+    for p in found:
+        same[dataclasses.replace(p, times=1)] += p.times
+    products = tuple(dataclasses.replace(p, times=times) for p, times in same.items())
+    return Work(products, 1, size, held, count(params) * width, tuple(norms))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,9 +192,11 @@ def predict(
     tiny: tuple[int, int] = (36, 64),
     batch: int = 1,
     efficiency: float = EFFICIENCY,
+    streaming: float = STREAMING,
     latency: float = LATENCY,
 ) -> Prediction:
-    """Predict a step of `batch` streams for each device of the axis `data`; efficiency 1 and latency 0: the ceiling."""
+    """Predict a step of `batch` streams for each device of the axis `data`. The ceiling is what efficiency
+    and streaming of 1 and a latency of 0 give."""
     done, ways, rows = work(cfg, size, tiny).of(batch), mesh["model"], mesh["space"]
     rules = parameter_rules(cfg.model, mesh)
     compute = 0.0
@@ -198,7 +206,7 @@ def predict(
         weights = p.weights / cut
         moved = weights + (p.moved - p.weights) / share
         arithmetic = p.flops / share / (device.tflops * 1e12 * efficiency)
-        compute += p.times * max(arithmetic, moved / (device.bandwidth * 1e9))
+        compute += p.times * max(arithmetic, moved / (device.bandwidth * 1e9 * streaming))
     send = 0.0
     for axis, (often, received) in traffic_of(done, cfg, mesh).by_axis.items():
         if axis != "data":

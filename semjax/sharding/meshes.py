@@ -1,8 +1,11 @@
 """Meshes of devices, and the processes that hold them."""
 
 import dataclasses
+import importlib.util
 import math
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -126,10 +129,10 @@ def start(
 
 
 def on_cluster() -> bool:
-    """Whether the surroundings (not a query of devices) say that JAX can find its peers by itself."""
-    import os
-
-    slurm = int(os.environ.get("SLURM_NTASKS", "1")) > 1
-    # Both name every worker of a slice; a machine of its own has one, or none.
-    workers = os.environ.get("TPU_WORKER_HOSTNAMES", "").count(",") + 1
-    return slurm or workers > 1 or "MEGASCALE_COORDINATOR_ADDRESS" in os.environ
+    """Whether this looks like one of several processes that JAX can join by itself: a step of Slurm with several tasks,
+    or a host of TPUs, alone or in a slice. Looks at the surroundings and asks for no devices."""
+    if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        return True
+    wanted = "tpu" in os.environ.get("JAX_PLATFORMS", "tpu")
+    chips = [*Path("/dev").glob("accel[0-9]*"), *Path("/dev/vfio").glob("[0-9]*")]
+    return wanted and bool(chips) and importlib.util.find_spec("libtpu") is not None

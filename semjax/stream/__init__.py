@@ -4,6 +4,8 @@ Stream             a clip's layers as units of bytes, with size, rate and spans
 pack, unpack       Stream <-> bytes
 split, join        bytes <-> header and packets, for a channel or a node that drops packets
 ledger             where every byte went
+seal, unseal       end-to-end encryption and authentication of every unit (semjax.stream.sealed)
+prune              packets dropped in a stated order until a rate is met, without decoding anything
 """
 
 from semjax.stream.container import (
@@ -20,10 +22,13 @@ from semjax.stream.container import (
     split,
     unpack,
 )
+from semjax.stream.pruning import ORDER, prune
+from semjax.stream.sealed import read_key, seal, unseal
 
 __all__ = [
     "HEADER_LIMIT",
     "MAX_PIXELS_PER_UNIT",
+    "ORDER",
     "PACKET_OVERHEAD",
     "SYSTEMS",
     "VERSION",
@@ -32,6 +37,10 @@ __all__ = [
     "join",
     "ledger",
     "pack",
+    "prune",
+    "read_key",
+    "seal",
     "split",
     "unpack",
+    "unseal",
 ]

@@ -1,7 +1,7 @@
 """Streams to bytes and back (normative description: docs/bitstream.md).
 
     stream  := header packet*
-    header  := "SMJ" version flags varint{width height frames fps_num fps_den span*4 body} crc16
+    header  := "SMJ" version flags varint{width height frames fps_num fps_den span*4 body} salt? crc16
     packet  := layer:2 sequence:5 length:9 check:8 payload[length]
 
 A layer's frames are divided into units of `span` frames; unit u holds frames [u * span, (u + 1) * span). A
@@ -24,7 +24,8 @@ MAGIC = b"SMJ"
 VERSION = 1
 SYSTEMS = ("causal", "mirage", "lgvsc")
 FLAG_PARTIAL = 0x01  # packets were dropped on purpose or lost: the body length is that of what is left
-HEADER_LIMIT = 32
+FLAG_SEALED = 0x80  # units are sealed (semjax.stream.sealed), and the header ends in their salt
+HEADER_LIMIT, SALT_BYTES = 32, 16  # the salt comes on top
 PACKET_OVERHEAD = 3
 PART_BYTES = 511
 SEQUENCES = 32
@@ -50,7 +51,8 @@ class Stream:
 
     spans: frames per unit, one entry for each layer that may occur.
     units: for each layer, unit number -> payload; what is not there is missing or was never sent.
-    partial: packets were dropped or lost on the way. damage: what `unpack` could not read.
+    partial: packets were dropped or lost on the way. damage: what `unpack` could not read. salt: of sealed units
+    (semjax.stream.sealed), 16 bytes; empty: the units are as the layers wrote them.
     """
 
     info: ClipInfo
@@ -59,6 +61,7 @@ class Stream:
     system: str = "causal"
     partial: bool = False
     damage: tuple[Damage, ...] = ()
+    salt: bytes = b""
 
     def unit_count(self, layer: str) -> int:
         """Number of units that the layer's frames make, sent or not; 0 for an absent layer."""
@@ -104,7 +107,7 @@ def unpack(data: bytes, *, allow_truncated: bool = False) -> Stream:
         )
     units, damage = _Parser(body, header).run()
     partial = header.partial or len(body) < header.body
-    return Stream(header.info, header.spans, units, header.system, partial, tuple(damage))
+    return Stream(header.info, header.spans, units, header.system, partial, tuple(damage), header.salt)
 
 
 def split(data: bytes) -> tuple[bytes, list[bytes]]:
@@ -149,6 +152,7 @@ class _Header:
     spans: dict[str, int]
     system: str
     partial: bool
+    salt: bytes = b""
     body: int = 0
     size: int = 0
     check: int = 0
@@ -170,7 +174,9 @@ def _header_fields(stream: Stream) -> _Header:
         raise InputError(f"the frame rate {info.fps} cannot be written; give a simpler fraction")
     for layer, span in spans.items():
         _check_span(layer, span, info, InputError)
-    return _Header(info, spans, stream.system, stream.partial)
+    if len(stream.salt) not in (0, SALT_BYTES):
+        raise InputError(f"the salt of a sealed stream has {SALT_BYTES} bytes, not {len(stream.salt)}")
+    return _Header(info, spans, stream.system, stream.partial, stream.salt)
 
 
 def _check_span(layer: str, span: int, info: ClipInfo, error) -> None:
@@ -186,10 +192,12 @@ def _check_span(layer: str, span: int, info: ClipInfo, error) -> None:
 
 def _write_header(header: _Header) -> bytes:
     info = header.info
-    flags = SYSTEMS.index(header.system) << 1 | (FLAG_PARTIAL if header.partial else 0)
+    flags = (
+        SYSTEMS.index(header.system) << 1 | FLAG_PARTIAL * header.partial | FLAG_SEALED * bool(header.salt)
+    )
     numbers = [info.width, info.height, info.frames, info.fps.numerator, info.fps.denominator]
     numbers += [header.spans.get(layer, 0) for layer in LAYERS]
-    out = MAGIC + bytes([VERSION, flags]) + b"".join(map(write_varint, [*numbers, header.body]))
+    out = MAGIC + bytes([VERSION, flags]) + b"".join(map(write_varint, [*numbers, header.body])) + header.salt
     return out + crc.crc16(out).to_bytes(2, "big")
 
 
@@ -203,11 +211,13 @@ def _read_header(data: bytes) -> _Header:
     for limit in limits:
         value, at = read_varint(data, at, limit, "the stream's header")
         numbers.append(value)
+    salt = data[at : at + SALT_BYTES] if data[4] & FLAG_SEALED else b""
+    at += SALT_BYTES * bool(data[4] & FLAG_SEALED)
     if len(data) < at + 2:
         raise StreamError("the stream is truncated inside its header; fetch it again")
     check = int.from_bytes(data[at : at + 2], "big")
     width, height, frames, num, den = numbers[:5]
-    system = data[4] >> 1
+    system = (data[4] & ~FLAG_SEALED) >> 1
     if check != crc.crc16(data[:at]) or not all(numbers[:5]) or system >= len(SYSTEMS):
         raise StreamError("the stream's header is damaged; fetch it again")
     info = ClipInfo(frames, width, height, Fraction(num, den))
@@ -215,7 +225,7 @@ def _read_header(data: bytes) -> _Header:
     for layer, span in spans.items():
         _check_span(layer, span, info, StreamError)
     partial = bool(data[4] & FLAG_PARTIAL)
-    return _Header(info, spans, SYSTEMS[system], partial, numbers[9], at + 2, check)
+    return _Header(info, spans, SYSTEMS[system], partial, salt, numbers[9], at + 2, check)
 
 
 # ---------------------------------------------------------------------------------------------- packets
@@ -239,13 +249,21 @@ def _packets(stream: Stream) -> list[bytes]:
                     f"the {layer} layer has {stream.unit_count(layer)} units, none has number {unit}"
                 )
             if payload:
-                # Sequence numbers bridge gaps of 31 units; through longer ones an empty unit leads on.
-                waymarks = range(last + SEQUENCES, unit, SEQUENCES)
-                for number, content in (*((mark, b"") for mark in waymarks), (unit, bytes(payload))):
+                for number, content in (*((m, b"") for m in waymarks(last, unit)), (unit, bytes(payload))):
                     packets = list(_unit_packets(preset, index, number, content))
                     keyed.append((number * stream.spans[layer], index, packets))
                 last = unit
     return [packet for *_, packets in sorted(keyed, key=lambda k: k[:2]) for packet in packets]
+
+
+def waymarks(last: int, unit: int) -> range:
+    """The empty units that lead a reader from the unit `last` of a layer to `unit`: sequence numbers bridge 31."""
+    return range(last + SEQUENCES, unit, SEQUENCES)
+
+
+def waymark_packet(header: bytes, layer: str, unit: int) -> bytes:
+    """The packet of an empty unit of the stream that `header` (as `split` gives it) belongs to."""
+    return next(_unit_packets(_preset(_read_header(header)), LAYERS.index(layer), unit, b""))
 
 
 def _unit_packets(preset: int, layer: int, unit: int, payload: bytes):

@@ -29,8 +29,10 @@ def compile_texture() -> Callable[[], object]:
 
     When the other process fails, nothing is lost: this one compiles what it needs.
     """
-    cache = Path(texture.__file__).parent / "__pycache__"
-    if any(cache.glob("*.nbi")):
+    room = Path(texture.__file__).parent
+    elsewhere = os.environ.get("NUMBA_CACHE_DIR")  # where Numba then keeps a folder for each of ours
+    caches = Path(elsewhere).glob(f"{room.name}_*") if elsewhere else [room / "__pycache__"]
+    if any(True for cache in caches for _ in cache.glob("*.nbi")):
         return lambda: None
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     # Level 1 compiles a seventh faster, and the kernels, all integers and branches, run no slower for it.

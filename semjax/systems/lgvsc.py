@@ -32,8 +32,8 @@ from semjax.types import Caption, Conditions, Keyframe
 SELECTIONS = ("skem", "skim")
 DEFAULT_BPP = 6.5e-3  # bits a pixel without a bitrate: about a CBR of 1e-3 at 10 dB
 CAPTION_SHARE = 0.12
-LEAST_KEYFRAME = 0.005  # bytes a pixel below which fewer keyframes are better
-ENOUGH_KEYFRAME = 0.008  # bytes a pixel above which more keyframes are better
+LEAST_KEYFRAME = 0.003  # bytes a pixel below which fewer keyframes are better
+ENOUGH_KEYFRAME = 0.0045  # bytes a pixel above which more keyframes are better
 TINY = 128  # pixels of width at which motion is measured
 CANDIDATES = 0.2  # seconds from one candidate of SKEM to the next (the release)
 

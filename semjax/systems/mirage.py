@@ -175,33 +175,38 @@ def _affordable(analysis: Analysis, limit: int) -> int:
 
 
 def _climb(body, error, room: int, frames: int) -> tuple[int, int]:
-    """The (level, keyframes) that a group ends at: steps that pay most for their bytes, while they fit and help."""
+    """The (level, keyframes) that a group ends at.
+
+    Each step takes finer tokens or more keyframes, whichever is less wrong then; it ends where neither fits into
+    `room` more bytes than the coarsest, or when two steps have brought nothing.
+    """
     base = len(body(0, 1))
-    best = level, count = (0, 1)
-    while True:
-        choices = []
-        if level + 1 < len(DETAIL):
-            choices.append((level + 1, count))
+    best, (level, count), idle = (0, 1), (0, 1), 0
+    while idle < 2:
+        choices = [(level + 1, count)] if level + 1 < len(DETAIL) else []
         if count < min(frames, COUNTS[-1]):
             choices.append((level, next(c for c in COUNTS if c > count)))
         choices = [c for c in choices if len(body(*c)) - base <= room]
         if not choices:
-            return best
+            break
         level, count = min(choices, key=lambda c: error(*c))
-        if error(level, count) < error(*best):
-            best = level, count
+        better = error(level, count) < error(*best)
+        best, idle = ((level, count), 0) if better else (best, idle + 1)
+    return best
 
 
 # --------------------------------------------------------------------------------------------- receiver
 
 
 def groups(stream: Stream) -> Iterator[tuple[int, tokens.Group]]:
-    """(first frame, group) of the token codes that arrived whole, in order."""
+    """(first frame, group) of the regions' token codes that arrived whole, in order; latents are passed over."""
     for frame, body in records.keyframe_records(stream):
         try:
-            yield frame, tokens.decode_group(body)
+            group = tokens.decode_group(body)
         except SemjaxError:
             continue
+        if not tokens.is_latent(group):
+            yield frame, group
 
 
 def receive(

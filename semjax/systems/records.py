@@ -4,6 +4,7 @@ unit   := record*
 record := varint offset, varint size, body     size 0: the body reaches to the end of the unit
 """
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +15,12 @@ from semjax.stream import Stream
 from semjax.types import Caption, ClipInfo, Keyframe
 
 WHAT = "a record of the stream"
-TOKENS, MOTION = 2, 3  # kinds of keyframe records that are no stills: the first byte of their bodies
+TOKENS, MOTION, NOTICE = (
+    2,
+    3,
+    4,
+)  # kinds of keyframe records that are no stills: the first byte of their bodies
+_NOTICE_VERSION = 1
 CUT = 255  # of a motion byte: the next keyframe shows another scene
 _MOTION_STEPS = 16  # of a motion byte for a doubling of 1 + 8 times the score
 
@@ -108,7 +114,22 @@ def read_keyframes(unit: bytes | None, first: int, frames: int, info: ClipInfo) 
 
 def is_still(body: bytes) -> bool:
     """Whether the body of a keyframe record is that of a picture."""
-    return body[:1] not in (bytes([TOKENS]), bytes([MOTION]))
+    return body[:1] in (b"\0", b"\1")
+
+
+def notice_record(text: str) -> tuple[int, bytes]:
+    """The record of the first frame that says what the sender hides."""
+    return 0, bytes([NOTICE, _NOTICE_VERSION]) + entropy.encode_text(text)
+
+
+def notices(stream: Stream) -> list[str]:
+    """What the sender says that it hides: JSON of a few fields of its policy, mostly none."""
+    found = []
+    for _, body in keyframe_records(stream):
+        if body[:2] == bytes([NOTICE, _NOTICE_VERSION]):
+            with contextlib.suppress(StreamError):
+                found.append(entropy.decode_text(body[2:]))
+    return found
 
 
 def keyframe_records(stream: Stream) -> Iterator[tuple[int, bytes]]:

@@ -17,6 +17,7 @@ from semjax.tokens.code import Group
 from semjax.tokens.regions import axes_of, restore
 
 _FAR = 1e3
+_SHARP = 2.5  # of the blend between tokens, for each cell
 _VANISH = 6.0  # cells by which a token that is only in one keyframe is pushed under until the other
 
 
@@ -69,24 +70,32 @@ def _looks(group: Group, k: int) -> dict[int, _Look]:
 
 
 def _paint(before: dict[int, _Look], after: dict[int, _Look], share: float, height: int, width: int):
-    """(picture uint8 [H, W, 3], token numbers uint8 [H, W]) at `share` of the way between two keyframes."""
-    tokens = sorted(before.keys() | after.keys())
+    """(picture uint8 [H, W, 3], token numbers uint8 [H, W]) at `share` of the way between two keyframes.
+
+    One token after the other, so that memory does not grow with their number.
+    """
     cells = next(iter(before.values())).distance.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
     x, y = (x + 0.5) * cells[1] / width - 0.5, (y + 0.5) * cells[0] / height - 0.5
-    distances = np.empty((len(tokens), height, width), np.float32)
-    colours = np.empty((len(tokens), height, width, 3), np.float32)
-    for i, token in enumerate(tokens):
+    nearest = np.full((height, width), -np.inf, np.float32)
+    weights, sums = np.zeros((height, width, 1), np.float32), np.zeros((height, width, 3), np.float32)
+    owner = np.zeros((height, width), np.uint8)
+    for token in sorted(before.keys() | after.keys()):
         distance, middle, reach, features = _between(before.get(token), after.get(token), share)
-        distances[i] = cv2.resize(distance, (width, height), interpolation=cv2.INTER_CUBIC)
+        distance = cv2.resize(distance, (width, height), interpolation=cv2.INTER_CUBIC)
         across = np.clip((x - middle[0]) / reach[0], -1.5, 1.5)
         down = np.clip((y - middle[1]) / reach[1], -1.5, 1.5)
-        colours[i] = features[:3]
-        colours[i, ..., 0] += features[3] * across + features[4] * down
-    weights = np.exp(2.5 * (distances - distances.max(0)))
-    lab = (weights[..., None] * colours).sum(0) / weights.sum(0)[..., None]
-    picture = cv2.cvtColor(np.clip(np.rint(lab), 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
-    return picture, np.array(tokens, np.uint8)[distances.argmax(0)]
+        colour = np.empty_like(sums)
+        colour[...] = features[:3]
+        colour[..., 0] += features[3] * across + features[4] * down
+        owner[distance > nearest] = token
+        # Softmax of the distances, kept in range by the largest so far.
+        largest = np.maximum(nearest, distance)
+        before_share, own = (np.exp(_SHARP * (d - largest))[..., None] for d in (nearest, distance))
+        weights, sums = weights * before_share + own, sums * before_share + own * colour
+        nearest = largest
+    lab = np.clip(np.rint(sums / weights), 0, 255).astype(np.uint8)
+    return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), owner
 
 
 def _between(a: _Look | None, b: _Look | None, share: float):

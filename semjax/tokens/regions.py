@@ -78,8 +78,10 @@ def cluster(
     spread = [weigh[label] * _spread(colour[m]) for label, m in zip(owners, members)]
     while len(members) < count:
         widest = int(np.argmax(spread))
+        if spread[widest] <= 0:
+            break
         parts = _halves(np.hstack([colour[members[widest]], place[members[widest]]]))
-        if spread[widest] <= 0 or parts is None:
+        if parts is None:
             break
         here, label = members[widest], owners[widest]
         members[widest : widest + 1] = [here[~parts], here[parts]]
@@ -102,7 +104,8 @@ def _cells(pictures, labels):
             if label:
                 inside = label_map == label
                 place[k, inside] -= place[k, inside].mean(0)
-    return lab.reshape(-1, 3), (place * (2 * _PLACE / max(height, width))).reshape(-1, 2)
+    place = place * (2 * _PLACE / max(height, width))
+    return lab.reshape(-1, 3).astype(np.float64), place.reshape(-1, 2).astype(np.float64)
 
 
 def _spread(colour: np.ndarray) -> float:

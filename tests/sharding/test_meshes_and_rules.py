@@ -11,7 +11,7 @@ import pytest
 
 from semjax import generator, sharding
 from semjax.errors import InputError
-from semjax.sharding import MeshShape, Rule
+from semjax.sharding import MeshShape, Rule, meshes
 from semjax.sharding.rules import resolve
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -52,6 +52,26 @@ def test_a_mesh_has_auto_axes_and_takes_the_first_devices():
     mesh = sharding.make_mesh("data=1,model=1,space=1")
     assert mesh.axis_names == ("data", "model", "space") and mesh.size == 1
     assert set(mesh.axis_types) == {jax.sharding.AxisType.Auto}
+
+
+def test_processes_are_joined_when_told_or_on_a_cluster(monkeypatch):
+    joined = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **more: joined.append((args, more)))
+    sharding.start()
+    assert joined == []
+    sharding.start("host:99", 4, 2, heartbeat=7)
+    sharding.start(cluster=True)
+    assert [args for args, _ in joined] == [("host:99", 4, 2), (None, None, None)]
+    assert joined[0][1]["heartbeat_timeout_seconds"] == 7
+    with pytest.raises(InputError, match="give all of coordinator"):
+        sharding.start("host:99")
+    with pytest.raises(InputError, match="process must be 0 to 1, not 2"):
+        sharding.start("host:99", 2, 2)
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    assert not meshes.on_cluster()
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "3")
+    assert meshes.on_cluster()
 
 
 TREE = {"a": {"kernel": jnp.zeros((6, 4)), "bias": jnp.zeros(4)}, "b": {"kernel": jnp.zeros((4, 6))}}

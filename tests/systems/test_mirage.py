@@ -113,6 +113,13 @@ def test_damaged_codes_are_refused_or_painted(sent, disc):
     assert sj.decode(dataclasses.replace(sent, units=units)).shape == disc[0].shape
 
 
+def test_latents_are_passed_over(disc, sent):
+    """No generator of this version has an autoencoder to show them with."""
+    latents = tokens.Group((), codes=np.zeros((1, 2, 2, 3), np.int64), step=4, weights=b"none")
+    units = {"keyframe": {0: records.write_records([(0, tokens.encode_group(latents))])}}
+    assert (sj.decode(dataclasses.replace(sent, units=units)) == 128).all()
+
+
 def test_layers_may_be_missing(disc, sent):
     for dropped in (["caption"], ["keyframe"], ["caption", "keyframe"]):
         got = sj.decode(sm.unpack(sm.pack(sent.without(*dropped))))
