@@ -8,6 +8,7 @@ tokens                           captions as numbers
 init_params, param_shapes, count  random weights; what there is to train
 init_cache                       an empty memory
 generate_frame, generate         the next frame; a scan of it
+init_flight, generate_pipelined  every step on another frame, in one batch
 save, load, fingerprint          weights as one file, and their hash
 
 Loaded on first use.
@@ -30,6 +31,8 @@ _NAMES = {
     "init_cache": "temporal",
     "generate_frame": "generate",
     "generate": "generate",
+    "init_flight": "pipelined",
+    "generate_pipelined": "pipelined",
     "save": "weights",
     "load": "weights",
     "fingerprint": "weights",

@@ -18,9 +18,10 @@ from jaxtyping import Array, Float, Int
 
 from semjax import diffusion
 from semjax.errors import InputError
-from semjax.generator import generate, pictures
+from semjax.generator import pictures
 from semjax.generator.conditions import FrameConditions
 from semjax.generator.config import GeneratorConfig
+from semjax.generator.generate import _around, _hold, _hold_latents, _normal, _see_keyframe
 from semjax.generator.layers import Params
 from semjax.generator.network import Scene, denoise_step, prepare
 from semjax.generator.temporal import EMPTY, Cache, begin_frame, end_frame, write
@@ -78,21 +79,21 @@ def generate_pipelined(
     fresh = (conditions.cut > 0) | (cache.count == 0)
     before = flight.since[0] if steps > 1 else cache.count
     # Frames on their way still look at what was before the cut, so the cache is not emptied but masked, row by row.
-    noise = begin_frame(cache, conditions.cut, generate._normal(lasting, cache.noise.shape)).noise
+    noise = begin_frame(cache, conditions.cut, _normal(lasting, cache.noise.shape)).noise
     cache = dataclasses.replace(cache, noise=noise)
     since = jnp.where(fresh, cache.count, before)
     scene = prepare(params, conditions, cfg)
     seen_by_new = dataclasses.replace(cache, frames=_seen(cache.frames, cache.count, since))
     cache = dataclasses.replace(
-        generate._see_keyframe(params, seen_by_new, conditions, scene, cfg),
+        _see_keyframe(params, seen_by_new, conditions, scene, cfg),
         frames=_written(cache, conditions),
     )
 
     def mixed(noise, key):
-        drawn = generate._normal(key, noise.shape)
+        drawn = _normal(key, noise.shape)
         return cfg.shared_noise**0.5 * noise + (1 - cfg.shared_noise) ** 0.5 * drawn
 
-    begun = generate._around(model, scene, mixed(cache.noise, passing))
+    begun = _around(model, scene, mixed(cache.noise, passing))
     x = diffusion.start(rows, begun, scene.degraded if cfg.begin else None)
     new = Flight(x, scene, conditions, cache.noise, own, since)
     every = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), new, flight)
@@ -107,15 +108,15 @@ def generate_pipelined(
         row,
         flat.x,
         out,
-        generate._around(model, flat.scene, drawn),
-        lambda x0: generate._hold_latents(x0, flat.given, flat.scene, cfg),
+        _around(model, flat.scene, drawn),
+        lambda x0: _hold_latents(x0, flat.given, flat.scene, cfg),
     )
     every = dataclasses.replace(every, x=x.reshape(every.x.shape).astype(every.x.dtype))
     done = jax.tree.map(lambda a: a[-1], every)
     cache = _remember(cache, done, {p: (k[-batch:], v[-batch:]) for p, (k, v) in seen.items()}, steps, cfg)
     picture = pictures.decode(params, model, done.x, conditions.degraded.shape[1:3])
     flight = jax.tree.map(lambda a: a[:-1], every)
-    return jnp.clip(generate._hold(picture, done.given, cfg), -1, 1), end_frame(cache), flight
+    return jnp.clip(_hold(picture, done.given, cfg), -1, 1), end_frame(cache), flight
 
 
 def _seen(frames: Int[Array, "B W"], number: Int[Array, " B"], since: Int[Array, " B"]) -> Array:

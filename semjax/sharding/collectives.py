@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 from jax.sharding import Mesh
 
+from semjax.errors import NotAvailableError
+
 KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
 _BITS = {"pred": 8, "bf16": 16, "f16": 16, "f32": 32, "f64": 64, "c64": 64, "c128": 128}
 _HEAD = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\) -> .* \{$")
@@ -119,7 +121,29 @@ def _groups(line: str, devices: int) -> list[list[int]]:
         if counted[3]:
             numbers = numbers.transpose([int(n) for n in counted[3].split(",")])
         return numbers.reshape(shape).tolist()
+    named = re.search(r"replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}", line)
+    if named:
+        return _named_groups(dict(re.findall(r"'(\w+)'=(\d+)", named[1])), named[2])
+    if re.search(r"replica_groups=(?!\{\})", line):
+        raise NotAvailableError(
+            f"groups of devices in a spelling that is not known yet: {line.strip()[:200]}"
+        )
     return [list(range(devices))]
+
+
+def _named_groups(sizes: dict[str, str], chosen: str) -> list[list[int]]:
+    """Groups along named axes of a mesh in row-major order: 'a', or 'b':(2)4, 4 after a first cut in 2."""
+    parts = re.findall(r"'(\w+)'(?::\((\d+)\)(\d+))?", chosen)
+    shape, together = [], []
+    for name, size in sizes.items():
+        own = [(int(a or 1), int(b or size)) for found, a, b in parts if found == name]
+        before, taken = own[0] if own else (int(size), 1)
+        shape += [before, taken, int(size) // (before * taken)]
+        together.append(len(shape) - 2)
+    numbers = np.arange(math.prod(shape)).reshape(shape)
+    apart = [i for i in range(len(shape)) if i not in together]
+    count = math.prod(shape[i] for i in together)
+    return numbers.transpose([*apart, *together]).reshape(-1, count).tolist()
 
 
 def _axes(groups: list[list[int]], grid: list[tuple[int, ...]], names: tuple[str, ...]) -> str:

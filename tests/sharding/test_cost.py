@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from semjax import generator, sharding
+from semjax.errors import NotAvailableError
 from semjax.sharding import DEVICES, cost
 from semjax.sharding.collectives import _axes, _groups, traffic
 from semjax.sharding.step import blank_conditions
@@ -126,5 +127,12 @@ def test_groups_in_all_their_spellings():
     assert _groups("replica_groups=[2,4]<=[4,2]T(1,0)", 8) == [[0, 2, 4, 6], [1, 3, 5, 7]]
     assert _groups("replica_groups={{0,1},{2,3}}", 4) == [[0, 1], [2, 3]]
     assert _groups("no groups: all", 3) == [[0, 1, 2]]
+    mesh = "replica_groups=mesh['a'=4,'b'=2,'c'=1] "
+    assert _groups(mesh + "{'b'}", 8) == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert _groups(mesh + "{'a'}", 8) == [[0, 2, 4, 6], [1, 3, 5, 7]]
+    assert _groups(mesh + "{'a':(2)2}", 8) == [[0, 2], [1, 3], [4, 6], [5, 7]]
+    assert _groups(mesh + "{'a','b'}", 8) == [list(range(8))]
+    with pytest.raises(NotAvailableError, match="not known yet"):
+        _groups("replica_groups=@@", 8)
     grid = [tuple(map(int, np.unravel_index(i, (2, 2, 2)))) for i in range(8)]
     assert _axes([[0, 3], [4, 7]], grid, Mesh.axis_names) == "model+space"
