@@ -3,7 +3,6 @@
 systems.jpg: a frame as each system shows it; policies_*.jpg: one example of each place's policy.
 """
 
-import dataclasses
 from pathlib import Path
 
 import cv2
@@ -63,7 +62,7 @@ def main() -> None:
         )
 
     frames, labels = frames[AT - 4 : AT + 4], labels[AT - 4 : AT + 4]
-    rate = dataclasses.replace(CONFIGS["causal"], bitrate=24_000)
+    rate = causal.SenderConfig(bitrate=24_000, period=2)
     things = sorted(set(np.unique(labels[4])) - {0}, key=lambda k: -(labels[4] == k).sum())
     thing = int(things[0])
     hidden = [SenderPolicy(silhouettes=(thing,)), SenderPolicy(withheld=(thing,))]
@@ -74,7 +73,7 @@ def main() -> None:
 
     rich = sm.pack(sent(frames, labels, rate))
     pictures = []
-    for bitrate in (24_000, 8000, 1200):
+    for bitrate in (24_000, 16_000, 8000):
         pruned = sm.prune(rich, NetworkPolicy(bitrate=bitrate).bitrate)
         left = sm.unpack(pruned)
         print(f"pruned to {bitrate}: {len(pruned)} bytes", {k: len(v) for k, v in left.units.items()})

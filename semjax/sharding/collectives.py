@@ -121,14 +121,33 @@ def _groups(line: str, devices: int) -> list[list[int]]:
         if counted[3]:
             numbers = numbers.transpose([int(n) for n in counted[3].split(",")])
         return numbers.reshape(shape).tolist()
-    named = re.search(r"replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}", line)
+    named = re.search(r"replica_groups=mesh\[([^\]]*)\](?:, device_ids=\((.*?)\))? \{([^}]*)\}", line)
     if named:
-        return _named_groups(dict(re.findall(r"'(\w+)'=(\d+)", named[1])), named[2])
+        groups = _named_groups(dict(re.findall(r"'(\w+)'=(\d+)", named[1])), named[3])
+        order = _order(named[2], line)
+        return groups if order is None else [[order[i] for i in group] for group in groups]
     if re.search(r"replica_groups=(?!\{\})", line):
         raise NotAvailableError(
             f"groups of devices in a spelling that is not known yet: {line.strip()[:200]}"
         )
     return [list(range(devices))]
+
+
+def _order(text: str | None, line: str) -> list[int] | None:
+    """Devices in the order of a named mesh: None for 0, 1, ...; a reshaped and transposed count; or a list."""
+    if text is None:
+        return None
+    if re.fullmatch(r"[\d, ]+", text):
+        return [int(n) for n in text.split(",")]
+    turned = re.fullmatch(
+        r"\[([\d,]+)\](?:<=\[[\d,]+\])?T\(([\d,]+)\)", text + (")" if text[-1] != ")" else "")
+    )
+    if not turned:
+        raise NotAvailableError(
+            f"an order of devices in a spelling that is not known yet: {line.strip()[:200]}"
+        )
+    dims, turn = ([int(n) for n in part.split(",")] for part in turned.groups())
+    return np.arange(math.prod(dims)).reshape(dims).transpose(turn).ravel().tolist()
 
 
 def _named_groups(sizes: dict[str, str], chosen: str) -> list[list[int]]:

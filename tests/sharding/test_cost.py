@@ -132,6 +132,9 @@ def test_groups_in_all_their_spellings():
     assert _groups(mesh + "{'a'}", 8) == [[0, 2, 4, 6], [1, 3, 5, 7]]
     assert _groups(mesh + "{'a':(2)2}", 8) == [[0, 2], [1, 3], [4, 6], [5, 7]]
     assert _groups(mesh + "{'a','b'}", 8) == [list(range(8))]
+    turned = "replica_groups=mesh['a'=2,'b'=2], device_ids=([2,2]T(1,0)) "
+    assert _groups(turned + "{'b'}", 4) == [[0, 2], [1, 3]]
+    assert _groups("replica_groups=mesh['a'=2,'b'=2], device_ids=(3,1,2,0) {'b'}", 4) == [[3, 1], [2, 0]]
     with pytest.raises(NotAvailableError, match="not known yet"):
         _groups("replica_groups=@@", 8)
     grid = [tuple(map(int, np.unravel_index(i, (2, 2, 2)))) for i in range(8)]
