@@ -21,9 +21,9 @@ from semjax.errors import InputError
 from semjax.generator import pictures
 from semjax.generator.conditions import FrameConditions
 from semjax.generator.config import GeneratorConfig
-from semjax.generator.generate import _around, _hold, _hold_latents, _normal, _see_keyframe
 from semjax.generator.layers import Params
 from semjax.generator.network import Scene, denoise_step, prepare
+from semjax.generator.streaming import _around, _hold, _hold_latents, _normal, _see_keyframe
 from semjax.generator.temporal import EMPTY, Cache, begin_frame, end_frame, write
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from semjax.generator.conditions import FrameConditions
 from semjax.generator.config import GeneratorConfig
-from semjax.generator.generate import generate
+from semjax.generator.streaming import generate
 from semjax.generator.temporal import init_cache
 from semjax.generator.text import tokens
 from semjax.training.examples import Example

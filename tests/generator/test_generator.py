@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import types
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pytest
 
 from semjax import generator
 from semjax.errors import InputError
-from semjax.generator.generate import generate
+from semjax.generator.streaming import generate
 
 SIZE, FRAMES, TINY = (20, 28), 7, (5, 7)
 MODEL = generator.preset("minuscule")
@@ -201,3 +202,8 @@ def test_two_thousand_frames_take_constant_time_and_memory(params):
     # The fastest of many: the machine may be busy with something else for a while.
     early, late = (np.percentile(part, 5) for part in (times[100:600], times[-500:]))
     assert late < 1.5 * early
+
+
+def test_names_are_functions_whatever_was_imported_before():
+    for name in generator.__all__:
+        assert not isinstance(getattr(generator, name), types.ModuleType), name
