@@ -234,15 +234,20 @@ def _how_many(story: Story, cfg: SenderConfig, budget: int) -> int:
 
 def _fill(stream: Callable[[int], Stream], budget: int, count: int) -> Stream:
     """The stream whose keyframes share out `budget` bytes. Raises RateError where they do not fit."""
-    size, best = budget // count, None
-    for _ in range(4):
+    size, low, high, best = budget // count, 0, budget + 1, None  # low fits, high does not
+    for _ in range(8):
         made = stream(max(size, 1))
         total = len(pack(made))
+        guess = int(size * (1 - (total - 0.99 * budget) / budget))
         if total <= budget:
-            best = made
+            low, best = size, made
             if total > 0.96 * budget:
                 break
-        size = int(size * (1 - (total - 0.99 * budget) / budget))
+        else:  # pictures come in steps: a little less asked for may be nothing less sent
+            high, guess = size, min(guess, int(0.95 * size))
+        size = guess if low < guess < high else (low + high) // 2
+        if size == low:
+            break
     if best is None:
         raise RateError(f"the least is more than {budget} bytes")
     return best

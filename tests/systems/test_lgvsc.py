@@ -179,3 +179,12 @@ def test_rates_are_met_or_refused(disc):
     for setting in ({"bitrate": -1}, {"selection": "best"}, {"keyframes": 0}, {"threshold": 7}):
         with pytest.raises(InputError):
             lgvsc.SenderConfig(**setting)
+
+
+def test_pictures_whose_sizes_come_in_steps_still_fit(monkeypatch):
+    monkeypatch.setattr(lgvsc, "pack", bytes)
+    for step, least in ((160, 682), (60, 882), (7, 960), (1, 960)):
+        size = lgvsc._fill(lambda asked, step=step: 42 + 2 * (asked // step * step), 1000, 2)
+        assert least <= size <= 1000
+    with pytest.raises(RateError, match="the least"):
+        lgvsc._fill(lambda asked: 1100, 1000, 2)
