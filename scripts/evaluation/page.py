@@ -119,6 +119,10 @@ def curves(rows: list[dict]) -> list[str]:
             axes.fill_between(rate, low, high, color=f"C{number}", alpha=0.12, linewidth=0)
         scale, label = ("log", "bit/s") if axis == "bits_per_second" else ("linear", "SNR in dB")
         axes.set(xscale=scale, xlabel=label, title=f"{title} ({'higher' if more else 'lower'} is better)")
+        if scale == "log":  # one tick for each rate asked for: those of the scale would run into each other
+            asked = sorted({e["bitrate"] for e in entries})
+            axes.set_xticks(asked, [f"{rate:.0f}" for rate in asked])
+            axes.minorticks_off()
         axes.grid(alpha=0.25)
         axes.legend(fontsize=8)
         text = io.StringIO()
