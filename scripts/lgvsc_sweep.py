@@ -8,18 +8,19 @@ same link, of all its picture sizes and qualities the one of best PSNR that fits
 """
 
 import argparse
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import jax
 import link_sweep
 import numpy as np
+from evaluation.tables import mean_interval
 
 from semjax import metrics, stream
 from semjax.channel import LinkConfig
 from semjax.errors import RateError
-from semjax.systems import lgvsc, link, sources, verbs
+from semjax.systems import lgvsc, link, sources
 
 SYSTEMS = {"SKEM+DSA": "skem", "SKIM+SFA": "skim"}
 PEER = "H.265+LDPC"
@@ -27,7 +28,7 @@ MEASURES = {**link_sweep.MEASURES, "ssim": metrics.ssim}
 ROUNDS = 5
 
 
-class Ours:
+class Ours(link_sweep.Ours):
     """One of LGVSC's two operating points."""
 
     def __init__(self, clip: link_sweep.Clip, selection: str):
@@ -37,7 +38,7 @@ class Ours:
         cfg = lgvsc.SenderConfig(selection=selection)
         self.code = lgvsc.coder(source, lgvsc.understand(source, maps, None, cfg), cfg)
 
-    def make(self, cfg: LinkConfig, room: int) -> bytes | None:
+    def choose(self, cfg: LinkConfig, room: int) -> bytes | None:
         """The largest stream found within `room` symbols."""
         bits, best = 0.85 * room * cfg.scheme(0, 4096).efficiency, None
         for _ in range(ROUNDS):
@@ -53,49 +54,24 @@ class Ours:
             bits *= 0.98 * room / symbols
         return best
 
-    def run(self, data: bytes, cfg: LinkConfig, seed: int) -> dict[str, float]:
-        """Send and paint: quality, symbols, share of packets that arrived."""
-        sent = link.send(data, cfg, jax.random.key(seed))
-        if sent.received not in self.painted:
-            grey = np.full(self.clip.frames.shape, 128, np.uint8)
-            picture = verbs.decode(stream.unpack(sent.received)) if sent.received else grey
-            self.painted[sent.received] = measure(self.clip, picture)
-        arrived = 1 - sent.ledger.lost / sent.ledger.packets
-        return {**self.painted[sent.received], "symbols": sent.ledger.symbols, "arrived": arrived}
-
-
-class Peer(link_sweep.Peer):
-    """x265 over the same link, with the measures of this page."""
-
-    def make(self, cfg: LinkConfig, room: int):
-        """The encoding of best PSNR that fits."""
-        return self.choose(cfg, room)
-
-    def _show(self, sent, arrived):
-        if (sent, arrived) not in self.decoded:
-            picture, share = link_sweep.link_peers.decode(sent, arrived, self.clip.frames.shape)
-            self.decoded[sent, arrived] = {**measure(self.clip, picture), "decoded": share}
-        return self.decoded[sent, arrived]
-
-
-def measure(clip: link_sweep.Clip, picture: np.ndarray) -> dict[str, float]:
-    """Quality of a received clip."""
-    return {name: float(f(clip.frames, picture)) for name, f in MEASURES.items()}
-
 
 def sweep(clip: link_sweep.Clip, cbr: float, snrs, seeds: int) -> Iterator[dict]:
     """Rows as they are done, one for each system and SNR: mean and interval over seeds of every figure."""
     room = clip.room(cbr)
     for name in (*SYSTEMS, PEER):
-        system = Ours(clip, SYSTEMS[name]) if name in SYSTEMS else Peer(clip, "x265", most=room * 5 // 8)
+        system = (
+            Ours(clip, SYSTEMS[name])
+            if name in SYSTEMS
+            else link_sweep.Peer(clip, "x265", most=room * 5 // 8)
+        )
         for snr in snrs:
             cfg = LinkConfig("awgn", snr_db=snr, protection=link_sweep.NARROW)
-            choice = system.make(cfg, room)
+            choice = system.choose(cfg, room)
             row = {"clip": clip.name, "system": name, "snr": snr, "bytes": 0, "cbr": 0.0}
             if choice is not None:
                 runs = [system.run(choice, cfg, seed) for seed in range(seeds)]
-                row |= {key: link_sweep.interval([run[key] for run in runs]) for key in runs[0]}
-                row["bytes"] = len(choice) if isinstance(choice, bytes) else system.cost(choice, cfg)[0]
+                row |= {key: mean_interval([run[key] for run in runs]) for key in runs[0]}
+                row["bytes"] = system.cost(choice, cfg)[0]
                 row["cbr"] = row["symbols"][0] / clip.frames.size
             yield row
 
@@ -128,7 +104,8 @@ def main() -> None:
     args = parser.parse_args()
     rows = []
     for folder in args.clips:
-        for row in sweep(link_sweep.Clip.read(folder, args.frames), args.cbr, args.snrs, args.seeds):
+        clip = dataclasses.replace(link_sweep.Clip.read(folder, args.frames), measures=MEASURES)
+        for row in sweep(clip, args.cbr, args.snrs, args.seeds):
             rows.append(row)
             print(
                 {k: v for k, v in row.items() if k in ("clip", "system", "snr", "bytes", "cbr", "psnr")},

@@ -10,14 +10,14 @@ that fit the one of best PSNR is sent.
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import jax
 import link_peers
 import numpy as np
 from evaluation.clips import find_clips, load
-from evaluation.tables import interval
+from evaluation.tables import mean_interval
 
 from semjax import metrics, stream
 from semjax.channel import LinkConfig, price_packets, transmit_packets
@@ -35,12 +35,13 @@ MEASURES = {"psnr": metrics.psnr, "ms_ssim": metrics.ms_ssim, "gmsd": metrics.gm
 
 @dataclasses.dataclass
 class Clip:
-    """Frames uint8 [T, H, W, 3], label maps or None, frames a second, and all encodings once they are made."""
+    """Frames uint8 [T, H, W, 3], label maps or None, frames a second, and what is measured of a received clip."""
 
     name: str
     frames: np.ndarray
     labels: np.ndarray | None
     fps: object
+    measures: Mapping[str, Callable] = dataclasses.field(default_factory=lambda: MEASURES)
 
     @classmethod
     def read(cls, folder: Path, count: int) -> "Clip":
@@ -59,7 +60,7 @@ class Clip:
 
     def measure(self, picture: np.ndarray) -> dict[str, float]:
         """Quality of a received clip."""
-        return {name: float(f(self.frames, picture)) for name, f in MEASURES.items()}
+        return {name: float(f(self.frames, picture)) for name, f in self.measures.items()}
 
 
 class Ours:
@@ -202,8 +203,7 @@ def sweep(clip: Clip, channel: str, cbr: float, snrs, seeds: int, cases) -> Iter
                 row = {"clip": clip.name, "channel": channel, "case": case, "system": name, "snr": snr}
                 row["bytes"] = system.cost(choice, cfg)[0] if choice else 0
                 for key in (*MEASURES, "symbols", "arrived"):
-                    values = [run[key] for run in runs]
-                    row[key] = (float(np.mean(values)), *interval(values))
+                    row[key] = mean_interval([run[key] for run in runs])
                 yield row
 
 

@@ -30,7 +30,6 @@ from semjax.types import ClipInfo
 
 SYSTEMS = tuple(SENDERS)
 Point = tuple[float, float | None]  # bits a second, SNR in dB
-PROTECTION = (1.0, 0.5, 0.0, 0.0)  # dB by importance: both ends know the SNR, so little is needed
 SHEET_FRAMES, SHEET_WIDTH = 4, 240  # frames of a contact sheet and their width in pixels
 
 
@@ -71,7 +70,7 @@ class Task:
             return None
         if self.channel == "loss":
             return LinkConfig("loss", loss=self.loss)
-        return LinkConfig(self.channel, snr_db=point[1], protection=PROTECTION)
+        return LinkConfig(self.channel, snr_db=point[1], protection=link_sweep.NARROW)
 
 
 def work(task: Task, out: Path) -> list[dict]:

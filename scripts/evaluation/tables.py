@@ -28,6 +28,11 @@ def interval(values: Sequence[float], share: float = 0.95) -> tuple[float, float
     return float(low), float(high)
 
 
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """(mean, low, high): a mean with its `interval`."""
+    return float(np.mean(values)), *interval(values)
+
+
 def point_of(row: dict) -> tuple[float, float]:
     """(bitrate, SNR) of a run, for sorting and grouping; without an SNR, 0."""
     return row["bitrate"], row.get("snr") or 0.0
@@ -74,7 +79,7 @@ def summary(rows: list[dict]) -> list[dict]:
         }
         for name, *_ in MEASURES:
             values = list(by_clip(group, name).values())
-            entry[name] = (float(np.mean(values)), *interval(values)) if values else None
+            entry[name] = mean_interval(values) if values else None
         entries.append(entry)
     return entries
 

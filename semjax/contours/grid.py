@@ -109,7 +109,7 @@ def enlarged(cells, r, c, s, weights, scratch, out):
     """Labels of the s x s pixels of cell (r, c) from the 5 x 5 cells around, written to out[:s, :s].
 
     Each pixel takes the label of the largest vote, and the cell's own where votes are equal. scratch: tuple of
-    `new_scratch`. Returns how many labels took part: with 1 all pixels have the cell's.
+    `new_scratch`.
     """
     h, w = cells.shape
     labels, near, part, votes, most = scratch
@@ -152,7 +152,6 @@ def enlarged(cells, r, c, s, weights, scratch, out):
                     if votes[y, x] > most[y, x]:
                         most[y, x] = votes[y, x]
                         out[y, x] = labels[j]
-    return count
 
 
 @njit(cache=True)

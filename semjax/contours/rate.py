@@ -20,9 +20,8 @@ MIN_SHARE = 2e-4  # labels that fill less of a unit are left out of its mIoU
 KAPPA = 0.15  # wrong pixels a bit is worth, for each square pixel of a cell
 _FINEST, _COARSEST = 0.25, float(MAX_SCALE)
 EVENNESS = (
-    0.0,
-    0.3,
-)  # how far costs of labels of different size are brought together: 0 as the mIoU has them, 1 alike
+    0.3  # how far costs of labels of different size are brought together: 0 as the mIoU has them, 1 alike
+)
 _TRIES = 7
 _CLOSE = 0.015  # share of the allowed loss that a search may leave unused
 _SLOPE = 0.75  # payloads grow about with this power of 1 / loss ...
@@ -142,7 +141,7 @@ def encode_unit(labels: np.ndarray, cfg: ContourConfig) -> bytes:
     if cfg.target_miou is not None:
         # Which costs reach the mean IoU in fewer bytes depends on how much the sizes of the regions differ.
         several = len(np.unique(passes.weights[passes.weights > 0])) > 1
-        ways = [Passes(labels, cfg, evenness) for evenness in EVENNESS] if several else [passes]
+        ways = [passes, Passes(labels, cfg, EVENNESS)] if several else [passes]
         return min((_reach_quality(way, cfg.target_miou) for way in ways), key=len)
     if cfg.bytes_per_frame is not None:
         return _reach_size(passes, cfg.bytes_per_frame * len(labels))
