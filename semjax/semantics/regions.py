@@ -310,7 +310,7 @@ def _without_specks(
     """
     belief = belief.copy()
     for _ in range(2):
-        owner = winner(belief)
+        owner, changed = winner(belief), False
         for k, name in enumerate(ids):
             mine = (owner == k).astype(np.uint8)
             count, parts, stats, _ = cv2.connectedComponentsWithStats(mine, connectivity=4)
@@ -320,4 +320,7 @@ def _without_specks(
             small[0] = False
             if small.any():
                 belief[k][small[parts]] = 0
+                changed = True
+        if not changed:
+            break
     return belief
