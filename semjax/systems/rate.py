@@ -36,12 +36,12 @@ ROUNDS = 8
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """One way to code the clip. keyframe_gap: frames between keyframes besides cuts; 0 = none at all.
-    captions: how many of the clip's captions are sent, from the first on."""
+    """One way to code the clip. texture_bytes: for each frame; None: as few as can be. keyframe_gap: frames between
+    keyframes besides cuts; 0 = none at all. captions: how many of the clip's captions are sent, from the first on."""
 
     tolerance: float
     texture_width: int
-    texture_bytes: float
+    texture_bytes: float | None
     keyframe_bytes: int
     keyframe_gap: int
     captions: int
@@ -111,10 +111,11 @@ class Coder:
         have = self.analysis.tiny
         return have if have.shape[2] == width else texture.shrink(have, width)
 
-    def _texture(self, width: int, bytes_per_frame: float) -> dict[int, bytes]:
+    def _texture(self, width: int, bytes_per_frame: float | None) -> dict[int, bytes]:
         self.before_texture()
         tiny = self.tiny(width)
-        cfg = texture.TextureConfig(width=tiny.shape[2], bytes_per_frame=bytes_per_frame)
+        rate = {"step": 1e6} if bytes_per_frame is None else {"bytes_per_frame": bytes_per_frame}
+        cfg = texture.TextureConfig(width=tiny.shape[2], **rate)
         return dict(enumerate(texture.encode_units(tiny, cfg, self.texture_span)))
 
     def _stills(self, gap: int, max_bytes: int) -> dict[int, bytes]:
@@ -129,13 +130,6 @@ class Coder:
     def texture_span(self) -> int:
         """Frames per unit of the texture layer."""
         return min(self.analysis.period, 64)
-
-    def least_texture(self, width: int) -> int:
-        """The fewest bytes that the texture layer takes at this width."""
-        self.before_texture()
-        tiny = self.tiny(width)
-        cfg = texture.TextureConfig(width=tiny.shape[2])
-        return texture.min_bytes(tiny, cfg, self.texture_span)
 
     def captions(self, count: int) -> dict[int, bytes]:
         """Units of the caption layer with the first `count` captions: the clip's own comes before its segments'."""
@@ -213,8 +207,7 @@ def _unit(info: ClipInfo) -> float:
 
 def _least_plan(coder: Coder, tolerance: float | None, width: int | None) -> Plan:
     width = width or min(32, coder.analysis.tiny.shape[2])
-    least = (coder.least_texture(width) + 0.5) / coder.analysis.info.frames
-    return Plan(_tolerances(coder, tolerance)[0], width, least, 0, 0, 0)
+    return Plan(_tolerances(coder, tolerance)[0], width, None, 0, 0, 0)
 
 
 def _choose_width(coder: Coder, budget: int, width: int | None) -> int:
@@ -263,7 +256,7 @@ def _fill(coder: Coder, budget: int, tolerance, width) -> Stream | None:
         if sum(map(len, coder.captions(count).values())) <= CAPTION_SHARE * budget
     )
     width = _choose_width(coder, budget, width)
-    plan = Plan(_finest_within(coder, tolerance, int(CONTOUR_SHARE * budget)), width, 0.0, 0, 0, captions)
+    plan = Plan(_finest_within(coder, tolerance, int(CONTOUR_SHARE * budget)), width, None, 0, 0, captions)
     # Texture as wide as the picture shows all that a still would, and moves: stills get what it cannot use.
     share = KEYFRAME_SHARE if coder.analysis.tiny.shape[2] < coder.analysis.info.width else 0.0
     plan = _with_keyframes(coder, plan, int(share * budget))
@@ -291,19 +284,26 @@ def _fill(coder: Coder, budget: int, tolerance, width) -> Stream | None:
 
 def _fill_texture(coder: Coder, plan: Plan, budget: int) -> tuple[Stream, int, int]:
     """Give the texture layer what the other layers leave; returns stream, size and bytes left over."""
-    frames = coder.analysis.info.frames
-    floor = (coder.least_texture(plan.texture_width) + 0.5) / frames
-    stream = coder.stream(dataclasses.replace(plan, texture_bytes=floor))
-    size = len(pack(stream))
-    room = budget - size + int(floor * frames)
-    # Larger units need more packets, whose headers show only once the units are coded.
-    while room > floor * frames:
-        fuller = coder.stream(dataclasses.replace(plan, texture_bytes=room / frames))
+    stream = coder.stream(plan)
+    size, least = len(pack(stream)), sum(map(len, stream.units["texture"].values()))
+    room = budget - size + least
+    if room > least:  # larger units need more packets, whose headers show once there are so many bytes
+        room -= max(len(pack(_padded(stream, room))) - budget, 0)
+    while room > least:
+        fuller = coder.stream(dataclasses.replace(plan, texture_bytes=room / coder.analysis.info.frames))
         full_size = len(pack(fuller))
         if full_size <= budget:
             return fuller, full_size, budget - full_size
         room -= full_size - budget
     return stream, size, budget - size
+
+
+def _padded(stream: Stream, size: int) -> Stream:
+    """The stream with `size` bytes of nothing as its texture, spread evenly."""
+    span, frames = stream.spans["texture"], stream.info.frames
+    shares = {u: size * min(span, frames - u * span) // frames for u in stream.units["texture"]}
+    empty = {u: bytes(n) for u, n in shares.items()}
+    return dataclasses.replace(stream, units={**stream.units, "texture": empty})
 
 
 def _with_keyframes(coder: Coder, plan: Plan, budget: int) -> Plan:
