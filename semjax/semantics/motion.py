@@ -23,7 +23,8 @@ def dense_flow(
     """Backward flow in pixels from grey picture `current` to `previous`.
 
     The medium preset of DIS, but, if `fine`, refined down to full resolution: thin limbs and the gaps between them
-    keep their own motion; and with about half of its iterations, which changes it by 0.015 pixels. Pictures with a side under 16 pixels are padded by repeating their edge.
+    keep their own motion; and with about half of its iterations, which changes it by 0.015 pixels. Pictures with a
+    side under 16 pixels are padded by repeating their edge.
     """
     height, width = current.shape
     below, right = max(0, _LEAST_SIDE - height), max(0, _LEAST_SIDE - width)
