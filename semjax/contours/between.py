@@ -12,7 +12,7 @@ _CLIP = 90  # distances count no more than this, 30 pixels, in the search for a 
 _POINTS = 1500  # pixels that search looks at, about
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def signed_distance(labels, y0, x0, label, out):
     """Signed chamfer distance (3-4) of a label's region: positive inside, 3 a pixel, +-_FAR without any edge.
 
@@ -59,7 +59,7 @@ def _from_row(side, beside, known, out):
         out[x] = min(out[x], np.int32((known[x + 1] if beside[x + 1] == side[x] else 0) + 4))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def extents(a, b):
     """Of each label: pixels, bounding box and coordinate sums in both maps. int64 [2, 256, 7]."""
     stats = np.zeros((2, 256, 7), np.int64)
@@ -109,7 +109,7 @@ def _mismatch(sa, sb, ca, cb, move, stride, box):
     return total
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def turned(sa, sb, ca, cb, box):
     """The turn and scale (a, b: the matrix [[256 + a, -b], [b, 256 + a]] / 256) and the shift (dy, dx) besides that
     of the centres that carry field sa to field sb best; all 0 where that does not help much. int64 [4].
@@ -222,7 +222,7 @@ def between(a, b, k, g, slide, turn) -> np.ndarray:
     return Between(a, b, slide, turn).frame(k, g)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _blend(sa, sb, ca, cb, move, k, g, label, at, best, out):
     """Weigh a label's fields into `best` and `out` from pixel `at` on, each pixel taken back to a and forward to b."""
     h, w = sa.shape

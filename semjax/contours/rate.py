@@ -39,7 +39,7 @@ def rate_table() -> np.ndarray:
     return prices.bits_table(counts)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def confusion(truth, decoded):
     """Pixels by true and decoded label: int64 [256, 256]."""
     out = np.zeros((256, 256), np.int64)

@@ -101,7 +101,7 @@ def _cell_error(cells, truth, far, r, c, s, weights, wt, carry, g1, held, column
     return total
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def importance_of_place(truth, near, extra):
     """What a wrong pixel counts for by its distance to the nearest outline: float32 [H, W].
 
@@ -128,7 +128,7 @@ def importance_of_place(truth, near, extra):
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def wrong(out, truth, far, wt):
     """Weighted wrong pixels of a picture."""
     total = 0.0
@@ -196,7 +196,7 @@ def _candidates(cells, start, g1, g2, r, c, cand):
     return n
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, sweeps, carry, pred):
     """Improve `cells` in place by single-cell changes until none pays; returns (error, bits).
 
@@ -281,7 +281,7 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
     return err.sum(), bits.sum()
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def revert(cells, other, truth, far, g1, g2, nref, s, weights, wt, lam, table, carry, pred):
     """Take back connected differences from `other` (cells [h, w]) that do not pay, in place; how many were."""
     h, w = cells.shape
