@@ -119,7 +119,8 @@ class _Eye:
         before, self.grey = self.grey, grey
         along, flow, ahead = filtering.edges_of(lab, self.cfg.smoothness), None, None
         if before is not None:
-            flow, ahead = motion.dense_flow(grey, before), motion.dense_flow(before, grey, fine=False)
+            flow = motion.dense_flow(grey, before, quick=True)
+            ahead = motion.dense_flow(before, grey, fine=False, quick=True)
         return _Sight(frame, lab, grey, along, flow, ahead)
 
 
