@@ -3,9 +3,10 @@
     python scripts/every_clip.py CLIPS --out runs [--systems mirage causal lgvsc] [--bare] [--json rows.json]
 
 CLIPS are folders of clips (video.mp4 or frames/, perhaps labels/, captions.json). mirage and causal run over the
-channel none; lgvsc over AWGN at 10 dB for a CBR of 1e-3. --least scales clips for causal up by whole numbers until
-they are that high and wide, and asks for --bpp there. --bare leaves label maps and captions out. Rows that --json
-already has are not run again.
+channel none; lgvsc over AWGN at 10 dB for a CBR of 1e-3, or at its own rate where that is too little. --least scales
+clips for causal up by whole numbers until they are that high and wide, and asks for --bpp there; 0 leaves them and
+their rate alone. --bare leaves label maps and captions out, and lgvsc its own rate. Rows that --json already has are
+not run again.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from evaluation.clips import ClipPaths, find_clips, load
 
 from semjax import cli, video
 
-LINK = ("--channel", "awgn", "--snr", "10", "--cbr", "1e-3")
+LINK, RATIO = ("--channel", "awgn", "--snr", "10"), ("--cbr", "1e-3")
 
 
 def enlarged(clip: ClipPaths, least: int, folder: Path) -> tuple[Path, Path | None]:
@@ -65,9 +66,7 @@ def row(clip: ClipPaths, system: str, bare: bool, args: argparse.Namespace) -> d
     out = args.out / f"{clip.name.replace('/', '_')}-{system}{'-bare' * bare}"
     with tempfile.TemporaryDirectory() as scratch:
         frames, labels, captions = clip.frames, clip.labels, captions_of(clip)
-        more: list[object] = ["--system", system, "--out", out]
-        if system == "lgvsc":
-            more += LINK
+        more: list[object] = ["--system", system, "--out", out, *(LINK if system == "lgvsc" else ())]
         if system == "causal" and args.least:
             frames, labels = enlarged(clip, args.least, Path(scratch) / clip.name)
             info = video.probe(frames)
@@ -75,7 +74,11 @@ def row(clip: ClipPaths, system: str, bare: bool, args: argparse.Namespace) -> d
         if not bare:
             more += ["--labels", labels] if labels else []
             more += ["--captions", captions] if captions else []
-        trouble = transmit(frames, *more)
+        trouble = transmit(frames, *more, *(RATIO if system == "lgvsc" else ()))
+        if (
+            trouble and system == "lgvsc"
+        ):  # clips of a few thousand pixels: no picture fits into so few symbols
+            trouble = transmit(frames, *more)
     given = "" if bare else " + ".join(["labels"] * bool(labels) + ["captions"] * bool(captions))
     found = {"clip": clip.name, "system": system, "given": given, "trouble": trouble}
     if trouble:
