@@ -107,9 +107,8 @@ def best_plan(
     of them on, plans beside it are tried as long as that helps: finer is not always better. body, error: `code` and
     `error` of a plan, as remembered by the caller.
     """
-    base, level, best = len(body(0, 1)), stretch.levels - 1, (0, 1)
+    base, level, best, room = len(body(0, 1)), stretch.levels - 1, (0, 1), max(room, 0)
     counts = list(dict.fromkeys(min(c, stretch.frames) for c in COUNTS))
-
     made: dict[tuple[int, int], int] = {}
 
     def fits(plan: tuple[int, int]) -> bool:
