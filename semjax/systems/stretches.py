@@ -19,6 +19,7 @@ COUNTS = (1, 2, 3, 4, 5, 7, 9, 13, 17)  # keyframes of a stretch
 DETAIL = ((20, 4, 1.0), (28, 6, 1.0), (36, 8, 1.0), (48, 12, 1.0), (64, 16, 1.0), (64, 24, 0.7), (96, 32, 0.7),
           (128, 48, 0.7))  # fmt: skip
 THING, MISLABELLED = 3.0, 1500.0  # weights of pixels of things, and of wrong labels (squares of 8 bits)
+_GROWTH = 0.8  # of the bytes that keyframes took so far, on what further ones take
 SEEN = 10  # frames of a stretch on which a choice is judged
 
 
@@ -101,26 +102,52 @@ def best_plan(
 ) -> tuple[int, int]:
     """The (level, count) whose bytes, beyond those of the coarsest, fit into `room` and that is least wrong.
 
-    Of every number of keyframes the finest level that fits is tried. More keyframes never allow a finer level, so
-    that the walk along these plans makes no more codes than there are levels and numbers together. From the best
+    Of every other number of keyframes the finest level that fits is tried. More keyframes never allow a finer level,
+    so that the walk along these plans makes no more codes than there are levels and numbers together. From the best
     of them on, plans beside it are tried as long as that helps: finer is not always better. body, error: `code` and
     `error` of a plan, as remembered by the caller.
     """
-    base, level, best = len(body(0, 1)), stretch.levels - 1, (0, 1)
+    base, level, best, room = len(body(0, 1)), stretch.levels - 1, (0, 1), max(room, 0)
     counts = list(dict.fromkeys(min(c, stretch.frames) for c in COUNTS))
-    for count in counts:
-        while level and len(body(level, count)) - base > room:
+    made: dict[tuple[int, int], int] = {}
+
+    def fits(plan: tuple[int, int]) -> bool:
+        if plan not in made:
+            if _reckoned(plan, made) - base > room:
+                return False
+            made[plan] = len(body(*plan))
+        return made[plan] - base <= room
+
+    for count in counts[::2]:
+        while level and not fits((level, count)):
             level -= 1
-        if len(body(level, count)) - base > room:
+        if not fits((level, count)):
             break
         best = min(best, (level, count), key=lambda plan: error(*plan))
     while True:
-        at, beside = counts.index(best[1]), []
-        for down, more in ((1, 0), (1, 1), (0, -1), (2, 0)):
-            if 0 <= at + more < len(counts) and best[0] >= down:
-                beside.append((best[0] - down, counts[at + more]))
-        beside = [plan for plan in beside if len(body(*plan)) - base <= room]
-        better = min([best, *beside], key=lambda plan: error(*plan))
+        better = min(
+            filter(fits, [best, *_beside(best, counts, stretch.levels)]), key=lambda plan: error(*plan)
+        )
         if better == best:
             return best
         best = better
+
+
+def _reckoned(plan: tuple[int, int], made: dict[tuple[int, int], int]) -> float:
+    """What a plan's bytes will hardly stay below, by those of the same level with fewer keyframes: the largest codes
+    take longest, and are not made where they will not fit."""
+    level, count = plan
+    known = sorted(c for other, c in made if other == level and c < count)
+    if len(known) < 2:
+        return 0.0
+    few, most = made[level, known[0]], made[level, known[-1]]
+    return few + _GROWTH * (most - few) * (count - known[0]) / (known[-1] - known[0])
+
+
+def _beside(plan: tuple[int, int], counts: list[int], levels: int) -> list[tuple[int, int]]:
+    """Plans with a little less or more of one thing, or less of one and more of the other."""
+    at, found = counts.index(plan[1]), []
+    for finer, more in ((-1, 0), (-2, 0), (0, -1), (0, 1), (-1, 1), (1, -1)):
+        if 0 <= plan[0] + finer < levels and 0 <= at + more < len(counts):
+            found.append((plan[0] + finer, counts[at + more]))
+    return found
