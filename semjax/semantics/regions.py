@@ -233,7 +233,7 @@ def _follow(sight: _Sight, state: RegionState, cfg: RegionConfig) -> RegionState
         histogram=filtering.learn(index, belief, state.histogram),
         unexplained=np.where(belief[-1] > 0.5, unexplained + 1, 0).astype(np.float32),
     )
-    return update_population(state, lab, flow, motions, cfg)
+    return update_population(state, lab, index, flow, motions, cfg)
 
 
 def _settled(state: RegionState, cfg: RegionConfig) -> Float[np.ndarray, "K h w"]:
