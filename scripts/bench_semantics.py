@@ -243,7 +243,10 @@ def main() -> None:
     part = parts.add_parser("cost")
     part.add_argument("--sizes", nargs="*", default=["1b", "2b", "8b"])
     part.add_argument(
-        "--sides", nargs="*", type=int, default=[448, 336, 224], help="pixels of a frame's square"
+        "--sizes-seen",
+        nargs="*",
+        default=["448x448", "252x448", "336x336", "140x252"],
+        help="HEIGHTxWIDTH of a frame",
     )
     part.add_argument("--picture", nargs=2, type=int, default=[288, 512], help="height and width")
     part.add_argument("--words", type=int, default=300, help="tokens of the two descriptions together")
