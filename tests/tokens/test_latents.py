@@ -154,6 +154,15 @@ def test_groups_of_other_weights_among_own_ones_are_passed_over(sent, painter):
     np.testing.assert_array_equal(sj.decode(mixed, painter), sj.decode(sent.without("caption"), painter))
 
 
+def test_grids_finer_than_the_clip_are_damage(sent, painter, coder):
+    """They are passed over like a lost group: nothing larger than the clip is decoded."""
+    codes = np.zeros((1, 120, 130, 4), np.int64)
+    huge = tokens.encode_group(tokens.Group((), codes=codes, step=4, weights=coder.weights))
+    units = {"keyframe": records.keyframe_units([(0, huge)], 12)}
+    painters = list(mirage.groups(dataclasses.replace(sent, units=units)))
+    assert len(painters) == 1 and latents.readable(painters, coder, "minuscule-latent", sent.info) == []
+
+
 def test_settings_that_cannot_be(disc, folder, tmp_path):
     with pytest.raises(InputError, match="--weights"):
         mirage.SenderConfig(kind="latents")
