@@ -33,8 +33,13 @@ class _Sender:
     """How lgvsc chooses keyframes: where the meaning changed, or equally far apart."""
     keyframes: int | None = None
     """How many keyframes lgvsc sends; without it what the rate makes best."""
+    tokens: Literal["auto", "regions", "latents"] = "auto"
+    """What mirage's keyframes are made of: regions with a few numbers each, or latents of a generator's encoder; auto
+    takes latents where there are weights with an encoder."""
+    weights: Path | None = None
+    """Folder of the generator's weights whose encoder makes mirage's tokens; transmit takes those of --generator."""
 
-    def config(self):
+    def config(self, generator: str = "none"):
         """The sender's settings. Raises InputError for those that make no sense, alone or with the system."""
         from semjax.systems import causal, lgvsc, mirage
 
@@ -42,8 +47,12 @@ class _Sender:
             raise InputError(f"--tolerance is about contours, and the system {self.system} has none")
         if self.system != "lgvsc" and (self.keyframes is not None or self.selection != "skem"):
             raise InputError(f"--keyframes and --selection are for the system lgvsc, not {self.system}")
+        if self.system != "mirage" and (self.tokens != "auto" or self.weights is not None):
+            raise InputError(f"--tokens and --weights are for the system mirage, not {self.system}")
         if self.system == "mirage":
-            return mirage.SenderConfig(bitrate=self.bitrate)
+            weights = self.weights or (None if generator in ("none", "tiny") else generator)
+            weights = None if weights is None else str(weights)
+            return mirage.SenderConfig(bitrate=self.bitrate, kind=self.tokens, weights=weights)
         if self.system == "lgvsc":
             return lgvsc.SenderConfig(
                 bitrate=self.bitrate, selection=self.selection, keyframes=self.keyframes
@@ -135,7 +144,7 @@ class Transmit:
         command = shlex.join(["semjax", *sys.argv[1:]])
         report = jobs.transmit(
             inputs,
-            self.sender.config(),
+            self.sender.config(self.receiver.generator),
             link,
             self.receiver.generator,
             self.receiver.seed,

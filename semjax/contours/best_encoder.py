@@ -16,8 +16,8 @@ _MOTION = (
 )
 _SWEEPS = 5
 _NEAR, _EXTRA = 2, 1.5  # see `rdo.importance_of_place`
-_CLEAN_NEAR, _CLEAN_EXTRA = 1, 4.0  # the same where outlines matter most
-_CLEAN_SPLIT = 1.4  # what a coded frame's bits count for then: fewer frames, each of them better
+_CLEAN_NEAR, _CLEAN_EXTRA = 1, 3.0  # the same where outlines matter most
+_CLEAN_SPLIT = 1.3  # what a coded frame's bits count for then: fewer frames, each of them better
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ _CLIP = 90  # distances count no more than this, 30 pixels, in the search for a 
 _POINTS = 1500  # pixels that search looks at, about
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def signed_distance(labels, y0, x0, label, out):
     """Signed chamfer distance (3-4) of a label's region: positive inside, 3 a pixel, +-_FAR without any edge.
 
@@ -26,21 +26,23 @@ def signed_distance(labels, y0, x0, label, out):
     # Downwards, then upwards: first from the row before, all pixels at once, then along the row. A neighbour on the
     # other side is at distance 0, whatever its own.
     for y in range(h):
-        here = out[y]
+        here, mine = out[y], side[y]
         for x in range(w):
             here[x] = _FAR
         if y > 0:
-            _from_row(side[y], side[y - 1], out[y - 1], here)
+            _from_row(mine, side[y - 1], out[y - 1], here)
+        last, was = here[0], mine[0]
         for x in range(1, w):
-            before = here[x - 1] if side[y, x - 1] == side[y, x] else 0
-            here[x] = min(here[x], before + 3)
+            last = min(here[x], np.int32((last if mine[x] == was else 0) + 3))
+            here[x], was = last, mine[x]
     for y in range(h - 1, -1, -1):
-        here = out[y]
+        here, mine = out[y], side[y]
         if y + 1 < h:
-            _from_row(side[y], side[y + 1], out[y + 1], here)
+            _from_row(mine, side[y + 1], out[y + 1], here)
+        last, was = here[w - 1], mine[w - 1]
         for x in range(w - 2, -1, -1):
-            before = here[x + 1] if side[y, x + 1] == side[y, x] else 0
-            here[x] = min(here[x], before + 3)
+            last = min(here[x], np.int32((last if mine[x] == was else 0) + 3))
+            here[x], was = last, mine[x]
     for y in range(h):
         for x in range(w):
             if not side[y, x]:
@@ -59,7 +61,7 @@ def _from_row(side, beside, known, out):
         out[x] = min(out[x], np.int32((known[x + 1] if beside[x + 1] == side[x] else 0) + 4))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def extents(a, b):
     """Of each label: pixels, bounding box and coordinate sums in both maps. int64 [2, 256, 7]."""
     stats = np.zeros((2, 256, 7), np.int64)
@@ -109,7 +111,7 @@ def _mismatch(sa, sb, ca, cb, move, stride, box):
     return total
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def turned(sa, sb, ca, cb, box):
     """The turn and scale (a, b: the matrix [[256 + a, -b], [b, 256 + a]] / 256) and the shift (dy, dx) besides that
     of the centres that carry field sa to field sb best; all 0 where that does not help much. int64 [4].
@@ -201,7 +203,9 @@ class Between:
     def frame(self, k: int, g: int) -> np.ndarray:
         """The map k of g steps on the way, uint8 [H, W]."""
         out = np.full(self.shape, self.ground, np.uint8)
-        best = np.full(self.shape, -(1 << 60), np.int64)
+        best = np.full(
+            self.shape, -(1 << 30), np.int32
+        )  # averages are sums of at most 16 distances up to _FAR
         for label, (rows, columns), fields, centres, move in self.parts:
             at = rows.start, columns.start
             _blend(fields[0], fields[1], centres[0], centres[1], move, k, g, label, at, best, out)
@@ -222,12 +226,23 @@ def between(a, b, k, g, slide, turn) -> np.ndarray:
     return Between(a, b, slide, turn).frame(k, g)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _blend(sa, sb, ca, cb, move, k, g, label, at, best, out):
     """Weigh a label's fields into `best` and `out` from pixel `at` on, each pixel taken back to a and forward to b."""
     h, w = sa.shape
     my = ca[0] + (2 * (cb[0] - ca[0]) * k + g) // (2 * g)
     mx = ca[1] + (2 * (cb[1] - ca[1]) * k + g) // (2 * g)
+    if not (move[0] or move[1]):  # the region only slides: rows keep together
+        for y in range(h):
+            ra, rb = sa[min(max(ca[0] + y - my, 0), h - 1)], sb[min(max(cb[0] + y - my, 0), h - 1)]
+            most, names = best[at[0] + y, at[1] : at[1] + w], out[at[0] + y, at[1] : at[1] + w]
+            for x in range(w):
+                xa, xb = min(max(ca[1] + x - mx, 0), w - 1), min(max(cb[1] + x - mx, 0), w - 1)
+                v = np.int32((g - k) * ra[xa] + k * rb[xb])
+                if v > most[x]:
+                    most[x] = v
+                    names[x] = label
+        return
     # the matrix so far is [[m, -n], [n, m]] / 256 g; its inverse, and the whole way's times that, in 1/2^14
     m, n = 256 * g + k * move[0], k * move[1]
     size = m * m + n * n

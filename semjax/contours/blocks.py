@@ -58,7 +58,7 @@ def _vector_bits(dy, dx, py, px):
     return 4.0 + 2 * np.log2(1.0 + abs(dy - py)) + 2 * np.log2(1.0 + abs(dx - px))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def search(ref, truth, wt, size, step, lam, stride):
     """Vectors int64 [bh, bw, 2] (in steps) that carry `ref` to `truth`, block by block; and their total cost."""
     height, width = ref.shape
@@ -125,7 +125,7 @@ def active(sums, y0, y1, x0, x1, step):
     return _busy(sums, y0 - 8 * step, y1 + 8 * step, x0 - 8 * step, x1 + 8 * step)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def code_vectors(coder, buf, ref, vectors, size, step, models):
     """Code the vectors of all active blocks, in place; returns buf."""
     height, width = ref.shape
@@ -150,7 +150,7 @@ def code_vectors(coder, buf, ref, vectors, size, step, models):
     return buf
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def shift(ref, vectors, size, step):
     """The map that the vectors fetch from `ref`: uint8 [H, W]."""
     height, width = ref.shape

@@ -43,7 +43,7 @@ def _weights() -> np.ndarray:
 WEIGHTS = _weights()
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def shrink(full, s):
     """Majority label of each cell: uint8 [H, W] -> [ceil(H/s), ceil(W/s)]; ties go to the middle pixel's label."""
     height, width = full.shape
@@ -166,7 +166,7 @@ def new_scratch(s):
     )
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def enlarge(cells, s, height, width, weights, carry, g1, pred):
     """The label map that a map of cells stands for: uint8 [h, w] -> [H, W].
 

@@ -126,7 +126,7 @@ def network(x, net, scratch):
     return min(max(total >> 12, -2880), 2880)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def code_map(coder, buf, cur, g1, g2, g3, f1, s, kind, gap, state, net, log, logged):
     """Code one map of cells.
 

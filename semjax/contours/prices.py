@@ -109,7 +109,7 @@ def quiet_cells(cells, g1, g2):
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def bits_of_cells(cells, g1, g2, nref, table):
     """Estimated bits of every cell of a map: float64 [h, w]."""
     quiet = quiet_cells(cells, g1, g2)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from semjax.contours import best, prices
+from semjax.contours import best, outlines, prices
 from semjax.contours.best import Codec
 from semjax.contours.best_encoder import Plan, Sender
 from semjax.contours.config import ContourConfig
@@ -25,6 +25,8 @@ EVENNESS = (
 _TRIES = 7
 _CLOSE = 0.015  # share of the allowed loss that a search may leave unused
 _SLOPE = 0.75  # payloads grow about with this power of 1 / loss ...
+_LOST = 4.0  # share of outlines that may be off for each share of the regions that may
+SPEND, SPEND_MORE = 0.16, 0.25  # share of bytes that may go to cleaner outlines, unasked and asked
 _STEEP = 1.7  # ... and the loss that a lambda leads to with 1 / this power of it
 LOSSLESS_BIT = 1.2  # what a bit of motion is worth in mispredicted pixels
 
@@ -39,7 +41,7 @@ def rate_table() -> np.ndarray:
     return prices.bits_table(counts)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def confusion(truth, decoded):
     """Pixels by true and decoded label: int64 [256, 256]."""
     out = np.zeros((256, 256), np.int64)
@@ -103,8 +105,9 @@ def edge_cost(labels, weights) -> float:
 class Passes:
     """Runs of the encoder over one unit at different finenesses, each done once."""
 
-    def __init__(self, labels: np.ndarray, cfg: ContourConfig, evenness: float = 0.0):
-        self.labels, self.cfg = labels, cfg
+    def __init__(self, labels: np.ndarray, cfg: ContourConfig, evenness: float = 0.0, clean: bool = False):
+        self.labels, self.cfg, self.clean = labels, cfg, clean
+        self.made = {}  # settings of payloads made by `at`: {payload: (scale, lam)}
         self.weights = pixel_weights(labels, cfg, evenness)
         self.edge = edge_cost(labels, self.weights)
         self.importance = importance(cfg)
@@ -121,9 +124,15 @@ class Passes:
 
     def at(self, scale: int, lam: float) -> tuple[bytes, float]:
         """The unit with cells of `scale` pixels, a bit worth `lam` wrong pixels at an outline: (payload, mIoU)."""
-        plan = Plan(scale, lam * self.edge, self.gap, self.cfg.period)
+        thorough = self.cfg.target_miou is not None
+        plan = Plan(scale, lam * self.edge, self.gap, self.cfg.period, thorough, self.clean)
         payload, maps = self._send(plan, self.weights)
+        self.made[payload] = scale, lam
         return payload, mean_iou(self.labels, maps, self.importance)
+
+    def outlines(self, payload: bytes) -> float:
+        """Boundary F of a payload."""
+        return outlines.boundary_f(self.labels, best.decode_unit(payload, *self.labels.shape))
 
     def _send(self, plan, weights):
         codec = Codec(*eb.new_encoder(), *self.labels.shape[1:])
@@ -142,12 +151,23 @@ def encode_unit(labels: np.ndarray, cfg: ContourConfig) -> bytes:
         # Which costs reach the mean IoU in fewer bytes depends on how much the sizes of the regions differ.
         several = len(np.unique(passes.weights[passes.weights > 0])) > 1
         ways = [passes, Passes(labels, cfg, EVENNESS)] if several else [passes]
-        return min((_reach_quality(way, cfg.target_miou) for way in ways), key=len)
+        payload, way = min(((_reach_quality(way, cfg.target_miou), way) for way in ways), key=lambda one: len(one[0]))
+        return _cleaned(labels, cfg, payload, way)
     if cfg.bytes_per_frame is not None:
         return _reach_size(passes, cfg.bytes_per_frame * len(labels))
     if cfg.tolerance == 0:
         return passes.lossless()[0]
     return passes.lossy(1 + 2.2 * cfg.tolerance)[0]
+
+
+def _cleaned(labels, cfg, payload, way) -> bytes:
+    """The payload, or a somewhat larger one whose outlines are nearer to where they belong; see `ContourConfig.edges`."""
+    if payload not in way.made:  # without loss
+        return payload
+    aim = cfg.edges if cfg.edges is not None else 1 - _LOST * (1 - cfg.target_miou)
+    clean = Passes(labels, cfg, clean=True)
+    clean.made = way.made
+    return outlines.cleaner(clean, payload, aim, SPEND if cfg.edges is None else SPEND_MORE)
 
 
 def _reach_quality(passes, target) -> bytes:

@@ -102,7 +102,7 @@ def _cell_error(cells, truth, far, r, c, s, weights, wt, carry, g1, held, column
     return total
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def importance_of_place(truth, near, extra):
     """What a wrong pixel counts for by its distance to the nearest outline: float32 [H, W].
 
@@ -129,7 +129,7 @@ def importance_of_place(truth, near, extra):
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def wrong(out, truth, far, wt):
     """Weighted wrong pixels of a picture."""
     total = 0.0
@@ -240,7 +240,7 @@ def _try_pairs(cells, bits, err, fresh, cand, n, maps, r, c):
     return False
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, sweeps, carry, pred, pairs):
     """Improve `cells` in place by changes of one cell, with `pairs` also of two, until none pays.
 
@@ -331,7 +331,7 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
     return err.sum(), bits.sum()
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def revert(cells, other, truth, far, g1, g2, nref, s, weights, wt, lam, table, carry, pred):
     """Take back connected differences from `other` (cells [h, w]) that do not pay, in place; how many were."""
     h, w = cells.shape

@@ -60,6 +60,17 @@ def minuscule() -> ModelConfig:
     )
 
 
+def minuscule_latent() -> ModelConfig:
+    """For tests: the same on the latents of an autoencoder that is as small."""
+    part = {f"{half}_block_out_channels": (8, 8, 8) for half in ("encoder", "decoder")}
+    blocks = {f"num_{half}_blocks": (1, 1, 1) for half in ("encoder", "decoder")}
+    plain = minuscule()
+    unet = dataclasses.replace(plain.unet, in_channels=4, out_channels=4)
+    return dataclasses.replace(
+        plain, name="minuscule-latent", unet=unet, autoencoder=TinyConfig(**part, **blocks)
+    )
+
+
 def sd15() -> ModelConfig:
     """Stable Diffusion 1.5 with its text encoder and the small autoencoder of its latents."""
     return ModelConfig(
@@ -102,6 +113,7 @@ PRESETS: dict[str, Callable[[], ModelConfig]] = {
     "sd21": sd21,
     "turbo": turbo,
     "minuscule": minuscule,
+    "minuscule-latent": minuscule_latent,
 }
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,11 @@ def save(path: str | Path, params: Any, model: ModelConfig, *, dtype: str = "bfl
     return folder / FILE
 
 
-def load(path: str | Path) -> tuple[ModelConfig, Any]:
+def load(path: str | Path, *, parts: Collection[str] | None = None) -> tuple[ModelConfig, Any]:
     """The model and its parameters (float32) from a folder or file that `save` wrote.
 
-    Raises InputError when the file cannot be read, or lists every parameter that is missing, left over or of
-    another shape than the preset's.
+    parts: the subtrees of `parameters.PARTS` to read; None: all. Raises InputError when the file cannot be read, or
+    lists every parameter that is missing, left over or of another shape than the preset's.
     """
     from safetensors import safe_open
 
@@ -44,13 +45,15 @@ def load(path: str | Path) -> tuple[ModelConfig, Any]:
     try:
         with safe_open(file, "flax") as data:
             head = data.metadata() or {}
-            flat = {name: data.get_tensor(name) for name in data.keys()}  # noqa: SIM118 (no mapping)
+            names = [n for n in data.keys() if parts is None or n.split("/")[0] in parts]  # noqa: SIM118 (no mapping)
+            flat = {name: data.get_tensor(name) for name in names}
     except Exception as error:  # the library raises several kinds of its own
         raise InputError(f"the generator weights {file} cannot be read: {error}") from error
     model = preset(head.get("preset", ""))
     if head.get("shapes") != _shapes(model):
         raise InputError(f"the weights {file} are of another version of the preset {model.name!r}")
     wanted = param_shapes(model)
+    wanted = wanted if parts is None else {part: wanted[part] for part in parts}
     problems = _differences(flat, _flat(wanted))
     if problems:
         raise InputError(f"the weights {file} do not fit the preset {model.name!r}: {'; '.join(problems)}")

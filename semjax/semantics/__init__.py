@@ -3,6 +3,7 @@
 Label maps
     RegionConfig, RegionState       settings and what is remembered between frames
     regions_init, find_regions      streaming: frames in, label maps out
+    find_each                       the same, frame by frame
     segment                         a whole clip at once
 Tracks
     Track, Camera, TrackState       what labels and the camera did over a segment
@@ -44,7 +45,7 @@ from semjax.semantics.keyframes import (
 from semjax.semantics.palette import colour_name
 from semjax.semantics.psss import answer_ids, log_odds, psss, psss_absolute, psss_single
 from semjax.semantics.region_state import RegionConfig, RegionState
-from semjax.semantics.regions import find_regions, regions_init, segment
+from semjax.semantics.regions import find_each, find_regions, regions_init, segment
 from semjax.semantics.selection import scene_cuts, skim, skim_with_cuts
 from semjax.semantics.structural import measures, probability, scorer, skem, view
 from semjax.semantics.tracks import Camera, Track, TrackState, next_segment, seen, tracks_init, tracks_update
@@ -68,6 +69,7 @@ __all__ = [
     "colour_name",
     "cut_step",
     "describe",
+    "find_each",
     "find_regions",
     "log_odds",
     "measures",

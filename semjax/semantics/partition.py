@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from semjax.semantics.merging import merged
+
 COLOUR_BINS = 16  # per channel of the colour histograms
 _LIGHT_BINS = np.arange(256, dtype=np.int32) >> 4
 _CHROMA_EDGES = (-60, -36, -24, -18, -12, -6, 0, 6, 12, 18, 24, 30, 36, 48, 64)  # warm colours are commoner
@@ -105,94 +107,17 @@ def merge_cells(
     Returns:
         Regions 0..k-1, k <= most.
     """
-    graph = _Graph(lab, cell)
-    while len(graph.alive) > 1:
-        pair, price, smaller = graph.cheapest()
-        if len(graph.alive) <= most and price >= contrast and smaller >= least_area:
-            small = [r for r in graph.alive if graph.area[r] < least_area]
-            if not small:
-                break
-            pair = graph.cheapest_of(min(small, key=lambda r: graph.area[r]))
-        graph.join(*pair)
-    owner = graph.owner()
+    count, flat = int(cell.max()) + 1, cell.ravel()
+    area = np.bincount(flat, minlength=count).astype(np.float64)
+    colour = np.stack(
+        [np.bincount(flat, c.ravel(), minlength=count) for c in np.moveaxis(lab, -1, 0)], axis=-1
+    )
+    histogram = colour_histograms(colour_index(lab), cell, count) * area[:, None]
+    length, edge = np.zeros((2, count, count))
+    for axis in (0, 1):
+        near, far, step = border_pairs(cell, lab, axis)
+        for pair in ((near, far), (far, near)):
+            np.add.at(length, pair, 1)
+            np.add.at(edge, pair, step)
+    owner = merged(area, colour, histogram, length, edge, most, least_area, contrast)
     return np.unique(owner[cell], return_inverse=True)[1].reshape(cell.shape).astype(np.int32)
-
-
-class _Graph:
-    """Region adjacency with the sums that merging needs (mutable, private to `merge_cells`)."""
-
-    def __init__(self, lab: np.ndarray, cell: np.ndarray):
-        count = int(cell.max()) + 1
-        self.total = cell.size
-        self.area = np.bincount(cell.ravel(), minlength=count).astype(np.float64)
-        self.colour = np.stack(
-            [np.bincount(cell.ravel(), c.ravel(), minlength=count) for c in np.moveaxis(lab, -1, 0)], axis=-1
-        )
-        self.histogram = colour_histograms(colour_index(lab), cell, count) * self.area[:, None]
-        self.length = np.zeros((count, count))
-        self.edge = np.zeros((count, count))
-        for axis in (0, 1):
-            near, far, step = border_pairs(cell, lab, axis)
-            for a, b in ((near, far), (far, near)):
-                np.add.at(self.length, (a, b), 1)
-                np.add.at(self.edge, (a, b), step)
-        self.inner_length, self.inner_edge = np.zeros((2, count))
-        self.alive = list(range(count))
-        self.parent = np.arange(count)
-        self.price = np.full((count, count), np.inf)
-        for region in self.alive:
-            self._reprice(region)
-
-    def _reprice(self, region: int) -> None:
-        others = np.flatnonzero(self.length[region])
-        others = others[others != region]
-        self.price[region, :] = np.inf
-        self.price[:, region] = np.inf
-        if not len(others):
-            return
-        mine = self.area[region]
-        alike = overlap(self.histogram[others] / self.area[others, None], self.histogram[region][None] / mine)
-        means = self.colour[others] / self.area[others, None] - self.colour[region] / mine
-        apart = np.minimum(np.sqrt((means**2).sum(axis=1)) / 40, 1)
-        # an edge counts as far as it is stronger than those inside the smoother of the two
-        texture = self.inner_edge / np.maximum(self.inner_length, 1)
-        edge = self.edge[region, others] / self.length[region, others]
-        edge = np.clip((edge - 0.7 * np.minimum(texture[others], texture[region])) / 25, 0, 1)
-        smaller = np.minimum(self.area[others], mine) / self.total
-        price = (0.4 * (1 - alike) + 0.7 * apart + 0.4 * edge) * smaller**0.25
-        self.price[region, others] = price
-        self.price[others, region] = price
-
-    def cheapest(self) -> tuple[tuple[int, int], float, float]:
-        """The pair to join next, its price and the smaller one's area."""
-        a, b = np.unravel_index(np.argmin(self.price), self.price.shape)
-        return (int(a), int(b)), float(self.price[a, b]), float(min(self.area[a], self.area[b]))
-
-    def cheapest_of(self, region: int) -> tuple[int, int]:
-        """The cheapest pair that holds `region`."""
-        return int(np.argmin(self.price[region])), region
-
-    def join(self, keep: int, gone: int) -> None:
-        """Let `keep` swallow `gone`."""
-        self.inner_length[keep] += self.inner_length[gone] + self.length[keep, gone]
-        self.inner_edge[keep] += self.inner_edge[gone] + self.edge[keep, gone]
-        for sums in (self.length, self.edge):
-            sums[keep] += sums[gone]
-            sums[:, keep] += sums[:, gone]
-            sums[keep, keep] = 0
-            sums[gone] = 0
-            sums[:, gone] = 0
-        for sums in (self.area, self.colour, self.histogram):
-            sums[keep] += sums[gone]
-        self.parent[gone] = keep
-        self.alive.remove(gone)
-        self.price[gone] = np.inf
-        self.price[:, gone] = np.inf
-        self._reprice(keep)
-
-    def owner(self) -> np.ndarray:
-        """The surviving region of every cell."""
-        owner = self.parent.copy()
-        while (owner != self.parent[owner]).any():
-            owner = self.parent[owner]
-        return owner

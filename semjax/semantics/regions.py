@@ -7,11 +7,14 @@ things appear, prove to be one, and vanish (`population`). Ours.
 """
 
 import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from semjax._threads import in_order
 from semjax.errors import InputError
 from semjax.semantics import belief as filtering
 from semjax.semantics import motion
@@ -56,11 +59,22 @@ def find_regions(
     Raises:
         InputError: frames of another type, shape or size.
     """
-    _check_frames(frames, state)
+    _check_frames(frames, state.size)
     labels = np.empty(frames.shape[:3], np.uint8)
-    for i, frame in enumerate(frames):
-        labels[i], state = _step(np.ascontiguousarray(frame), state, cfg)
-    return labels, state
+    line = _Line(state, cfg)
+    for i, (_, drawn) in enumerate(line.run(frames)):
+        labels[i] = drawn
+    return labels, dataclasses.replace(line.state, outlined=line.pencil.outlined)
+
+
+def find_each(
+    frames: Iterable[UInt8[np.ndarray, "H W 3"]], cfg: RegionConfig
+) -> Iterator[tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W"]]]:
+    """A clip's frames one by one with their label maps, as `find_regions` finds them, and errors as there.
+
+    A few frames are read ahead of the pair that is given out.
+    """
+    return _Line(regions_init(cfg), cfg).run(frames)
 
 
 def segment(
@@ -71,27 +85,72 @@ def segment(
     return find_regions(video, regions_init(cfg), cfg)[0]
 
 
-def _check_frames(frames: np.ndarray, state: RegionState) -> None:
+def _check_frames(frames: np.ndarray, size: tuple[int, int] | None) -> None:
     shape = getattr(frames, "shape", ())
     if getattr(frames, "dtype", None) != np.uint8 or len(shape) != 4 or shape[3] != 3 or 0 in shape[1:]:
         kind = f"{getattr(frames, 'dtype', type(frames).__name__)} {list(shape)}"
         raise InputError(f"Frames must be uint8 [n, H, W, 3], but are {kind}.")
-    if state.size is not None and shape[1:3] != state.size:
-        raise InputError(f"Frames must keep the clip's size {state.size}, but are {shape[1:3]}.")
+    if size is not None and shape[1:3] != size:
+        raise InputError(f"Frames must keep the clip's size {size}, but are {shape[1:3]}.")
 
 
-def _step(frame: np.ndarray, state: RegionState, cfg: RegionConfig) -> tuple[np.ndarray, RegionState]:
-    size = frame.shape[:2]
-    lab, grey = _working_picture(frame)
-    cut, cut_state = cut_step(frame, state.cut, cfg.cut)
+class _Sight(NamedTuple):
+    """What is made of a frame without knowing any region: pictures, the filter along its edges, the flows."""
+
+    frame: UInt8[np.ndarray, "H W 3"]
+    lab: UInt8[np.ndarray, "h w 3"]
+    grey: UInt8[np.ndarray, "h w"]
+    along: Callable[[np.ndarray], np.ndarray]
+    flow: Float[np.ndarray, "h w 2"] | None  # backward; None in a first frame
+    ahead: Float[np.ndarray, "h w 2"] | None
+
+
+class _Eye:
+    """Frames one after the other, each with the one before."""
+
+    def __init__(self, state: RegionState, cfg: RegionConfig):
+        self.grey, self.size, self.cfg = state.grey, state.size, cfg
+
+    def __call__(self, frame: np.ndarray) -> _Sight:
+        frame = np.ascontiguousarray(frame)
+        _check_frames(frame[None], self.size)
+        self.size = frame.shape[:2]
+        lab, grey = _working_picture(frame)
+        before, self.grey = self.grey, grey
+        along, flow, ahead = filtering.edges_of(lab, self.cfg.smoothness), None, None
+        if before is not None:
+            flow = motion.dense_flow(grey, before, quick=True)
+            ahead = motion.dense_flow(before, grey, fine=False, quick=True)
+        return _Sight(frame, lab, grey, along, flow, ahead)
+
+
+class _Line:
+    """Three stages side by side, each in the order of the frames: seeing, following, drawing."""
+
+    def __init__(self, state: RegionState, cfg: RegionConfig):
+        self.state, self.cfg = state, cfg
+        self.eye, self.pencil = _Eye(state, cfg), _Pencil(state.outlined, cfg)
+
+    def run(self, frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(frame, labels) of each frame; afterwards `state` is that of the last but for what is drawn."""
+        return in_order(self.pencil, self._followed(in_order(self.eye, frames, workers=1)), workers=1)
+
+    def _followed(self, seen: Iterable[_Sight]) -> Iterator["_Followed"]:
+        for sight in seen:
+            self.state, belief = _step(sight, self.state, self.cfg)
+            yield _Followed(sight.frame, belief, self.state)
+
+
+def _step(sight: _Sight, state: RegionState, cfg: RegionConfig) -> tuple[RegionState, np.ndarray]:
+    """One frame further: the state, and the probabilities to draw from."""
+    cut, cut_state = cut_step(sight.frame, state.cut, cfg.cut)
     step = _start if state.belief is None or cut else _follow
-    state = step(lab, grey, state, cfg)
-    state = dataclasses.replace(state, cut=cut_state, size=size, grey=grey, lab=lab)
+    state = step(sight, state, cfg)
+    state = dataclasses.replace(
+        state, cut=cut_state, size=sight.frame.shape[:2], grey=sight.grey, lab=sight.lab
+    )
     belief = _settled(state, cfg)
-    drawn = np.array(state.ids, np.int16)[winner(belief)]
-    outlined = _outlined(belief, frame, state, cfg)
-    state = dataclasses.replace(state, drawn=drawn, outlined=outlined)
-    return _enlarged(outlined, size), state
+    return dataclasses.replace(state, drawn=np.array(state.ids, np.int16)[winner(belief)]), belief
 
 
 def _working_picture(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -105,8 +164,9 @@ def _working_picture(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return lab, cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
 
 
-def _start(lab: np.ndarray, grey: np.ndarray, state: RegionState, cfg: RegionConfig) -> RegionState:
+def _start(sight: _Sight, state: RegionState, cfg: RegionConfig) -> RegionState:
     """Regions of a scene's first picture. A quarter of the places stays free for what comes later."""
+    lab, grey = sight.lab, sight.grey
     least = max(1, round(cfg.min_area * grey.size))
     first = max(2, cfg.max_regions - cfg.max_regions // 4)
     region = merge_cells(lab, cells(lab, _CELL), most=first, least_area=least, contrast=cfg.contrast)
@@ -121,13 +181,12 @@ def _start(lab: np.ndarray, grey: np.ndarray, state: RegionState, cfg: RegionCon
         next_id = next_free(next_id, ids)
     return dataclasses.replace(
         state,
-        belief=filtering.smooth(belief / belief.sum(axis=0), filtering.edges_of(lab, cfg.smoothness)),
+        belief=filtering.smooth(belief / belief.sum(axis=0), sight.along),
         histogram=colour_histograms(colour_index(lab), region, count),
         ids=tuple(ids),
         next_id=next_id,
         unexplained=np.zeros(grey.shape, np.float32),
         drawn=None,
-        outlined=None,
         flow=None,
         drift=np.zeros((*grey.shape, 2), np.float32),
         kinship=np.zeros((count, count), np.float32),
@@ -147,12 +206,11 @@ def _background_first(region: np.ndarray) -> np.ndarray:
     return rank[region]
 
 
-def _follow(lab: np.ndarray, grey: np.ndarray, state: RegionState, cfg: RegionConfig) -> RegionState:
+def _follow(sight: _Sight, state: RegionState, cfg: RegionConfig) -> RegionState:
     """One step of the filter, then births, joins and deaths."""
-    along = filtering.edges_of(lab, cfg.smoothness)
-    flow = motion.dense_flow(grey, state.grey)
+    lab, grey, along, flow = sight.lab, sight.grey, sight.along, sight.flow
     matched = filtering.match(grey, state.grey, flow)
-    trust = motion.returns(flow, motion.dense_flow(state.grey, grey, fine=False))
+    trust = motion.returns(flow, sight.ahead)
     moved = filtering.carry_plainly(state.belief, flow)
     motions = filtering.region_motions(flow, moved, trust, matched)
     flow = filtering.settle(flow, motions, moved, matched, trust, along)
@@ -191,8 +249,28 @@ def _settled(state: RegionState, cfg: RegionConfig) -> Float[np.ndarray, "K h w"
     return _without_specks(belief, state.drawn, state.ids, max(1, round(cfg.min_area * state.grey.size)))
 
 
-def _outlined(belief: np.ndarray, frame: np.ndarray, state: RegionState, cfg: RegionConfig) -> np.ndarray:
+class _Followed(NamedTuple):
+    """A frame, the probabilities to draw its labels from, and the state after it."""
+
+    frame: UInt8[np.ndarray, "H W 3"]
+    belief: Float[np.ndarray, "K h w"]
+    state: RegionState
+
+
+class _Pencil:
+    """Label maps one after the other; `outlined` is the latest at the size that outlines are drawn at."""
+
+    def __init__(self, outlined: np.ndarray | None, cfg: RegionConfig):
+        self.outlined, self.cfg = outlined, cfg
+
+    def __call__(self, now: _Followed) -> tuple[np.ndarray, UInt8[np.ndarray, "H W"]]:
+        self.outlined = _outlined(now, self.outlined, self.cfg)
+        return now.frame, _enlarged(self.outlined, now.frame.shape[:2])
+
+
+def _outlined(now: _Followed, last: np.ndarray | None, cfg: RegionConfig) -> np.ndarray:
     """Label map with smooth outlines along the picture's edges, which stay where they were unless something moves."""
+    frame, belief, state = now
     height, width = frame.shape[:2]
     scale = min(1.0, (_EDGE_PIXELS / (height * width)) ** 0.5)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -204,10 +282,10 @@ def _outlined(belief: np.ndarray, frame: np.ndarray, state: RegionState, cfg: Re
     if not cfg.smoothness:
         return np.array(state.ids, np.uint8)[winner(planes)]
     before = None
-    if state.outlined is not None and state.flow is not None:
+    if last is not None and state.flow is not None:
         ratio = np.float32([size[0] / belief.shape[2], size[1] / belief.shape[1]])
         flow = cv2.resize(state.flow, size, interpolation=cv2.INTER_LINEAR) * ratio
-        before = motion.warp(state.outlined, flow, cv2.INTER_NEAREST).astype(np.int16)
+        before = motion.warp(last, flow, cv2.INTER_NEAREST).astype(np.int16)
         before[motion.furthest(flow) > _STILL] = -1
     return snap(planes, state.ids, frame, before)
 
@@ -233,7 +311,7 @@ def _without_specks(
     """
     belief = belief.copy()
     for _ in range(2):
-        owner = winner(belief)
+        owner, changed = winner(belief), False
         for k, name in enumerate(ids):
             mine = (owner == k).astype(np.uint8)
             count, parts, stats, _ = cv2.connectedComponentsWithStats(mine, connectivity=4)
@@ -243,4 +321,7 @@ def _without_specks(
             small[0] = False
             if small.any():
                 belief[k][small[parts]] = 0
+                changed = True
+        if not changed:
+            break
     return belief

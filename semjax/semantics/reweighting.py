@@ -33,7 +33,7 @@ def _solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
     return b
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def reweighted(
     basis: np.ndarray, target: np.ndarray, weight: np.ndarray, rounds: int, ridge: float
 ) -> np.ndarray:

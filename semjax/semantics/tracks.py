@@ -206,12 +206,13 @@ def _label_step(flow: np.ndarray, camera: np.ndarray, where: np.ndarray) -> tupl
     height, width = where.shape
     against = motion.affine_flow(camera, height, width) - flow
     pixels = against[where]
-    dx, dy = np.median(pixels, axis=0) / width
+    usual = np.median(pixels, axis=0)
+    dx, dy = usual / width
     if len(pixels) < 64:
         return float(dx), float(dy), 0.0
     xy = motion.pixel_grid(height, width)[where]
     xy = xy - xy.mean(axis=0)
-    rest = pixels - np.median(pixels, axis=0)
+    rest = pixels - usual
     spin = (xy[:, 0] * rest[:, 1] - xy[:, 1] * rest[:, 0]).sum() / max((xy**2).sum(), 1.0)
     return float(dx), float(dy), float(spin)
 

@@ -8,20 +8,9 @@ seal, unseal       end-to-end encryption and authentication of every unit (semja
 prune              packets dropped in a stated order until a rate is met, without decoding anything
 """
 
-from semjax.stream.container import (
-    HEADER_LIMIT,
-    MAX_PIXELS_PER_UNIT,
-    PACKET_OVERHEAD,
-    SYSTEMS,
-    VERSION,
-    Damage,
-    Stream,
-    join,
-    ledger,
-    pack,
-    split,
-    unpack,
-)
+from semjax.stream.container import Stream, join, ledger, pack, split, unpack
+from semjax.stream.header import HEADER_LIMIT, MAX_PIXELS_PER_UNIT, SYSTEMS, VERSION
+from semjax.stream.parser import PACKET_OVERHEAD, Damage
 from semjax.stream.pruning import ORDER, prune
 from semjax.stream.sealed import read_key, seal, unseal
 

@@ -7,16 +7,8 @@ are pruned like others. Units go as a whole, since a unit without all its packet
 from collections.abc import Sequence
 
 from semjax.errors import InputError, RateError
-from semjax.stream.container import (
-    PACKET_OVERHEAD,
-    PART_BYTES,
-    SEQUENCES,
-    join,
-    split,
-    unpack,
-    waymark_packet,
-    waymarks,
-)
+from semjax.stream.container import join, split, unpack, waymark_packet, waymarks
+from semjax.stream.parser import PACKET_OVERHEAD, PART_BYTES, SEQUENCES
 from semjax.types import LAYERS
 
 ORDER = ("texture", "keyframe", "caption", "contour")  # layers in the order in which they give way

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from semjax._varint import write_varint
 from semjax.errors import InputError, StreamError
-from semjax.stream.container import SALT_BYTES, SYSTEMS, Stream
+from semjax.stream.container import Stream
+from semjax.stream.header import SALT_BYTES, SYSTEMS
 from semjax.types import LAYERS
 
 KEY_BYTES, TAG_BYTES = 32, 16

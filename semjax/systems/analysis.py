@@ -8,6 +8,7 @@ import numpy as np
 
 from semjax import semantics, texture
 from semjax._progress import progress
+from semjax._threads import in_order
 from semjax.errors import InputError
 from semjax.systems.sources import Source
 from semjax.types import Caption, ClipInfo
@@ -51,33 +52,61 @@ def analyse(
     Without `labels`, regions are found and followed (semantics.find_regions); without `captions`, a sentence is
     made from their tracks. Raises InputError when the clip ends early or the label maps do.
     """
-    info = frames.info
-    packed, tiny, cuts = [], [], []
-    given = labels.read(period) if labels else None
-    regions = semantics.RegionConfig(max_regions=max_regions)
-    region_state, tracks = semantics.regions_init(regions), semantics.tracks_init()
-    cut_cfg, cut_state = semantics.CutConfig(), semantics.CutState()
-    seen = 0
-    for chunk in progress(frames.read(period), info.frames, "reading", steps=len):
-        if given is None:
-            maps, region_state = semantics.find_regions(chunk, region_state, regions)
-        else:
-            maps = next(given, None)
-            if maps is None or maps.shape != chunk.shape[:3]:
-                raise InputError("the label maps end before the clip does; give one for every frame")
-        for i, frame in enumerate(chunk):
-            cut, cut_state = semantics.cut_step(frame, cut_state, cut_cfg)
-            if cut:
-                cuts.append(seen + i)
-        if captions is None:
-            tracks = semantics.tracks_update(tracks, chunk, maps)
-        packed.append(zlib.compress(np.ascontiguousarray(maps), 1))
-        tiny.append(texture.shrink(chunk, width))
-        seen += len(chunk)
-    if seen != info.frames:
+    info, regions = frames.info, semantics.RegionConfig(max_regions=max_regions)
+    chunks = progress(frames.read(period), info.frames, "reading", steps=len)
+    pictures = (frame for chunk in chunks for frame in chunk)
+    pairs = semantics.find_each(pictures, regions) if labels is None else _paired(pictures, labels, period)
+    notes = _Notes(width, period, tracks=captions is None)
+    for _ in in_order(notes.take, pairs, workers=1):
+        pass
+    if notes.seen != info.frames:
         raise InputError(
-            f"the clip has {seen} readable frames, not {info.frames} as it says; re-encode the file"
+            f"the clip has {notes.seen} readable frames, not {info.frames} as it says; re-encode the file"
         )
+    notes.pack()
     if captions is None:
-        captions = semantics.describe(tracks, info)
-    return Analysis(info, period, tuple(packed), np.concatenate(tiny), tuple(cuts), tuple(captions))
+        captions = semantics.describe(notes.tracks, info)
+    return Analysis(
+        info, period, tuple(notes.packed), np.stack(notes.tiny), tuple(notes.cuts), tuple(captions)
+    )
+
+
+def _paired(
+    pictures: Iterator[np.ndarray], labels: Source, period: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    maps = (one for chunk in labels.read(period) for one in chunk)
+    for picture in pictures:
+        one = next(maps, None)
+        if one is None or one.shape != picture.shape[:2]:
+            raise InputError("the label maps end before the clip does; give one for every frame")
+        yield picture, one
+
+
+class _Notes:
+    """What is kept of frames and label maps that come one by one; see `Analysis`."""
+
+    def __init__(self, width: int, period: int, tracks: bool):
+        self.width, self.period = width, period
+        self.packed, self.tiny, self.cuts, self.seen = [], [], [], 0
+        self.tracks = semantics.tracks_init() if tracks else None
+        self._cut, self._maps = semantics.CutState(), []
+
+    def take(self, pair: tuple[np.ndarray, np.ndarray]) -> None:
+        """The next frame and its label map."""
+        frame, maps = pair
+        cut, self._cut = semantics.cut_step(frame, self._cut, semantics.CutConfig())
+        if cut:
+            self.cuts.append(self.seen)
+        if self.tracks is not None:
+            self.tracks = semantics.tracks_update(self.tracks, frame[None], maps[None])
+        self.tiny.append(texture.shrink(frame[None], self.width)[0])
+        self._maps.append(maps)
+        self.seen += 1
+        if len(self._maps) == self.period:
+            self.pack()
+
+    def pack(self) -> None:
+        """Pack the label maps that wait."""
+        if self._maps:
+            self.packed.append(zlib.compress(np.stack(self._maps), 1))
+            self._maps = []

@@ -28,7 +28,7 @@ class SenderConfig:
 
     bitrate: bits a second with everything that crosses the link; None: 8 kbit/s (short clips at least 1500 bytes).
     tolerance: pixels by which contours may be off (the paper's xi); None: what the rate allows.
-    period: frames from one contour I-frame to the next (the paper's P), also the span of the units.
+    period: frames from one contour I-frame to the next at most (the paper's P), also the span of the units.
     texture_width: pixels of the tiny frames; None: what suits the rate. max_regions: regions found without labels.
     """
 
@@ -56,9 +56,14 @@ def understand(
     frames: Source, labels: Source | None, captions: Sequence[Caption] | None, cfg: SenderConfig
 ) -> Analysis:
     """The sender's first pass over a clip: label maps, tiny frames, cuts, captions."""
-    period = unit_frames(frames.info, cfg.period)
+    period = _even(frames.info.frames, unit_frames(frames.info, cfg.period))
     width = cfg.texture_width or WIDEST_TEXTURE
     return analyse(frames, labels, captions, period=period, width=width, max_regions=cfg.max_regions)
+
+
+def _even(frames: int, most: int) -> int:
+    """Frames of a unit so that there are as few as with `most` frames each, but all of about one length."""
+    return -(-frames // -(-frames // most))
 
 
 def coder(

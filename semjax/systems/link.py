@@ -15,7 +15,7 @@ import jax
 from semjax import stream as container
 from semjax.channel import LinkConfig, LinkLedger, price_packets, transmit_packets
 from semjax.errors import InputError, RateError, StreamError
-from semjax.stream.container import PART_BYTES, SEQUENCES
+from semjax.stream.parser import PART_BYTES, SEQUENCES
 from semjax.types import LAYERS, ClipInfo
 
 SESSION_TRIES = 8

@@ -13,28 +13,35 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from semjax import contours, stills, texture
+from semjax._threads import in_order
 from semjax.errors import RateError
 from semjax.stream import Stream, pack
 from semjax.systems.analysis import Analysis
 from semjax.systems.records import caption_units, keyframe_units
+from semjax.types import ClipInfo
 
 DEFAULT_BITRATE = 8000.0
 DEFAULT_FLOOR = 1500  # bytes that a clip gets without --bitrate however short it is
 SLACK = 0.1  # the rate is met within this share
-TOLERANCES = (24.0, 16.0, 12.0, 8.0, 6.0, 4.0, 3.0, 2.0, 1.5, 1.0, 0.7)  # pixels for 512 of picture diagonal
+COARSEST, FINEST = 24.0, 0.7  # tolerances in pixels for 512 of picture diagonal
 CONTOUR_SHARE, CAPTION_SHARE, KEYFRAME_SHARE = 0.35, 0.12, 0.35
+NEAR, AIM, TRIES = (0.75, 1.05), 0.9, 4  # what share of their bytes contours should take; passes to find out
+BUSY_BYTES, STEEP = (
+    0.0034,
+    1.1,
+)  # contour bytes for a `business` of 1 at 4 pixels; finer by x costs x^STEEP (measured)
 LEAST_KEYFRAME = 0.016  # bytes a pixel below which a still shows little more than the texture layer does
 ROUNDS = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """One way to code the clip. keyframe_gap: frames between keyframes besides cuts; 0 = none at all.
-    captions: how many of the clip's captions are sent, from the first on."""
+    """One way to code the clip. texture_bytes: for each frame; None: as few as can be. keyframe_gap: frames between
+    keyframes besides cuts; 0 = none at all. captions: how many of the clip's captions are sent, from the first on."""
 
     tolerance: float
     texture_width: int
-    texture_bytes: float
+    texture_bytes: float | None
     keyframe_bytes: int
     keyframe_gap: int
     captions: int
@@ -63,31 +70,52 @@ class Coder:
         self.tiny = functools.lru_cache(maxsize=2)(self._tiny)
 
     def _contour(self, tolerance: float) -> dict[int, bytes]:
+        return dict(enumerate(self._contour_units(tolerance)))
+
+    def _contour_units(self, tolerance: float, chunks: Sequence[int] | None = None) -> Iterable[bytes]:
         cfg = contours.ContourConfig(tolerance=tolerance, period=self.analysis.period)
-        return dict(enumerate(contours.encode_units(self.analysis.labels(), cfg)))
+        return in_order(lambda maps: next(contours.encode_units([maps], cfg)), self.analysis.labels(chunks))
 
     def contour_estimate(self, tolerance: float) -> float:
         """About how many bytes the contours take at a tolerance, from at most two units."""
-        if len(self.analysis.label_chunks) <= 2:
+        if self._sampled is None:
             return sum(map(len, self.contour(tolerance).values()))
         return self.sample(tolerance)
 
+    @property
+    def _sampled(self) -> list[int] | None:
+        """The units that stand for all, None where all are looked at."""
+        count = len(self.analysis.label_chunks)
+        return None if count <= 2 else [0, count // 2]
+
     def _sample(self, tolerance: float) -> float:
-        chunks = self.analysis.label_chunks
-        picked = [0, len(chunks) // 2]
-        cfg = contours.ContourConfig(tolerance=tolerance, period=self.analysis.period)
-        units = contours.encode_units(self.analysis.labels(picked), cfg)
-        frames = self.analysis.period * len(picked)
-        return sum(map(len, units)) * self.analysis.info.frames / frames
+        frames = self.analysis.period * len(self._sampled)
+        return (
+            sum(map(len, self._contour_units(tolerance, self._sampled))) * self.analysis.info.frames / frames
+        )
+
+    def business(self) -> float:
+        """How much there is to say of the outlines: the geometric mean of pixels on one and pixels that change, in all
+        frames (from the units looked at), counted as in pictures of 512 pixels of diagonal."""
+        info = self.analysis.info
+        changes, frames = np.zeros(3), 0
+        for maps in self.analysis.labels(self._sampled):
+            beside = (maps[1:], maps[:-1]), (maps[:, 1:], maps[:, :-1]), (maps[:, :, 1:], maps[:, :, :-1])
+            changes += [np.count_nonzero(a != b) for a, b in beside]
+            frames += len(maps)
+        in_time, *in_space = changes * info.frames / frames
+        outline = sum(in_space) / _unit(info)
+        return float(np.sqrt(outline * (in_time / _unit(info) ** 2 + outline / 16)))
 
     def _tiny(self, width: int) -> np.ndarray:
         have = self.analysis.tiny
         return have if have.shape[2] == width else texture.shrink(have, width)
 
-    def _texture(self, width: int, bytes_per_frame: float) -> dict[int, bytes]:
+    def _texture(self, width: int, bytes_per_frame: float | None) -> dict[int, bytes]:
         self.before_texture()
         tiny = self.tiny(width)
-        cfg = texture.TextureConfig(width=tiny.shape[2], bytes_per_frame=bytes_per_frame)
+        rate = {"step": 1e6} if bytes_per_frame is None else {"bytes_per_frame": bytes_per_frame}
+        cfg = texture.TextureConfig(width=tiny.shape[2], **rate)
         return dict(enumerate(texture.encode_units(tiny, cfg, self.texture_span)))
 
     def _stills(self, gap: int, max_bytes: int) -> dict[int, bytes]:
@@ -102,13 +130,6 @@ class Coder:
     def texture_span(self) -> int:
         """Frames per unit of the texture layer."""
         return min(self.analysis.period, 64)
-
-    def least_texture(self, width: int) -> int:
-        """The fewest bytes that the texture layer takes at this width."""
-        self.before_texture()
-        tiny = self.tiny(width)
-        cfg = texture.TextureConfig(width=tiny.shape[2])
-        return texture.min_bytes(tiny, cfg, self.texture_span)
 
     def captions(self, count: int) -> dict[int, bytes]:
         """Units of the caption layer with the first `count` captions: the clip's own comes before its segments'."""
@@ -171,18 +192,22 @@ def fit(coder: Coder, bitrate: float | None, tolerance: float | None, width: int
     return stream
 
 
-def _scaled_tolerances(coder: Coder, tolerance: float | None) -> list[float]:
+def _tolerances(coder: Coder, tolerance: float | None) -> tuple[float, float]:
+    """The coarsest and the finest tolerance in pixels that may be chosen."""
     if tolerance is not None:
-        return [tolerance]
-    info = coder.analysis.info
-    diagonal = np.hypot(info.width, info.height)
-    return [round(t * float(diagonal) / 512, 2) for t in TOLERANCES]
+        return tolerance, tolerance
+    unit = _unit(coder.analysis.info)
+    return round(COARSEST * unit, 2), round(FINEST * unit, 2)
+
+
+def _unit(info: ClipInfo) -> float:
+    """Pixels of a clip for one of a picture of 512 pixels of diagonal."""
+    return float(np.hypot(info.width, info.height)) / 512
 
 
 def _least_plan(coder: Coder, tolerance: float | None, width: int | None) -> Plan:
     width = width or min(32, coder.analysis.tiny.shape[2])
-    least = (coder.least_texture(width) + 0.5) / coder.analysis.info.frames
-    return Plan(_scaled_tolerances(coder, tolerance)[0], width, least, 0, 0, 0)
+    return Plan(_tolerances(coder, tolerance)[0], width, None, 0, 0, 0)
 
 
 def _choose_width(coder: Coder, budget: int, width: int | None) -> int:
@@ -195,13 +220,32 @@ def _choose_width(coder: Coder, budget: int, width: int | None) -> int:
     return min(wanted, most)
 
 
-def _finest_within(coder: Coder, tolerances: list[float], limit: int) -> float:
-    """The finest tolerance whose contours take about `limit` bytes at most; the coarsest if none does."""
-    low, high = 0, len(tolerances) - 1
-    while low < high:
-        mid = (low + high + 1) // 2
-        low, high = (mid, high) if coder.contour_estimate(tolerances[mid]) <= limit else (low, mid - 1)
-    return tolerances[low]
+def _finest_within(coder: Coder, tolerance: float | None, limit: int) -> float:
+    """A tolerance whose contours take about `limit` bytes; the coarsest or finest there is if none does.
+
+    The first try is what the outlines suggest, the next ones follow what the tries before took.
+    """
+    coarsest, finest = _tolerances(coder, tolerance)
+    if coarsest == finest:
+        return coarsest
+    aim = AIM * max(limit, 1)
+    now = 4 * _unit(coder.analysis.info) * BUSY_BYTES * coder.business() / aim
+    steep, tried = STEEP, []  # [(tolerance, bytes)]
+    for _ in range(TRIES):
+        now = round(min(max(now, finest), coarsest), 2)
+        size = max(coder.contour_estimate(now), 1)
+        ended = now <= 1.1 * finest if size <= limit else now == coarsest
+        if ended or NEAR[0] * limit <= size <= NEAR[1] * limit:
+            return now
+        if tried:
+            steep = np.log(tried[-1][1] / size) / np.log(now / tried[-1][0])
+        tried.append((now, size))
+        now *= (size / aim) ** (1 / min(max(steep, 0.4), 2.0))
+        low = max((t for t, s in tried if s > aim), default=0)
+        high = min((t for t, s in tried if s <= aim), default=np.inf)
+        if not low < now < high:
+            now = (low * high) ** 0.5
+    return min((t for t, size in tried if size <= NEAR[1] * limit), default=coarsest)
 
 
 def _fill(coder: Coder, budget: int, tolerance, width) -> Stream | None:
@@ -211,9 +255,8 @@ def _fill(coder: Coder, budget: int, tolerance, width) -> Stream | None:
         for count in (len(coder.analysis.captions), 1, 0)
         if sum(map(len, coder.captions(count).values())) <= CAPTION_SHARE * budget
     )
-    tolerances = _scaled_tolerances(coder, tolerance)
     width = _choose_width(coder, budget, width)
-    plan = Plan(_finest_within(coder, tolerances, int(CONTOUR_SHARE * budget)), width, 0.0, 0, 0, captions)
+    plan = Plan(_finest_within(coder, tolerance, int(CONTOUR_SHARE * budget)), width, None, 0, 0, captions)
     # Texture as wide as the picture shows all that a still would, and moves: stills get what it cannot use.
     share = KEYFRAME_SHARE if coder.analysis.tiny.shape[2] < coder.analysis.info.width else 0.0
     plan = _with_keyframes(coder, plan, int(share * budget))
@@ -241,19 +284,26 @@ def _fill(coder: Coder, budget: int, tolerance, width) -> Stream | None:
 
 def _fill_texture(coder: Coder, plan: Plan, budget: int) -> tuple[Stream, int, int]:
     """Give the texture layer what the other layers leave; returns stream, size and bytes left over."""
-    frames = coder.analysis.info.frames
-    floor = (coder.least_texture(plan.texture_width) + 0.5) / frames
-    stream = coder.stream(dataclasses.replace(plan, texture_bytes=floor))
-    size = len(pack(stream))
-    room = budget - size + int(floor * frames)
-    # Larger units need more packets, whose headers show only once the units are coded.
-    while room > floor * frames:
-        fuller = coder.stream(dataclasses.replace(plan, texture_bytes=room / frames))
+    stream = coder.stream(plan)
+    size, least = len(pack(stream)), sum(map(len, stream.units["texture"].values()))
+    room = budget - size + least
+    if room > least:  # larger units need more packets, whose headers show once there are so many bytes
+        room -= max(len(pack(_padded(stream, room))) - budget, 0)
+    while room > least:
+        fuller = coder.stream(dataclasses.replace(plan, texture_bytes=room / coder.analysis.info.frames))
         full_size = len(pack(fuller))
         if full_size <= budget:
             return fuller, full_size, budget - full_size
         room -= full_size - budget
     return stream, size, budget - size
+
+
+def _padded(stream: Stream, size: int) -> Stream:
+    """The stream with `size` bytes of nothing as its texture, spread evenly."""
+    span, frames = stream.spans["texture"], stream.info.frames
+    shares = {u: size * min(span, frames - u * span) // frames for u in stream.units["texture"]}
+    empty = {u: bytes(n) for u, n in shares.items()}
+    return dataclasses.replace(stream, units={**stream.units, "texture": empty})
 
 
 def _with_keyframes(coder: Coder, plan: Plan, budget: int) -> Plan:

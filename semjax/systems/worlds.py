@@ -27,8 +27,10 @@ class _Prepared:
 class DiffusionWorld:
     """A diffusion generator as a world model, over what the model without weights makes of a segment.
 
-    It is told the segment's first picture, its sentence and, as in LGVSC's release, the motion in words. Frames
-    before the segment reach it through its own memory of them.
+    It is told the segment's first picture, its sentence and, as in LGVSC's release, the motion in words. The overlap
+    into the segment before is the generator's memory of its last frames (`window` of them): it goes on from segment
+    to segment, is lost at cuts, and where a clip is entered in the middle is made from `Segment.before`. Frames are
+    generated one by one, so that segments of all lengths share one compiled step.
     """
 
     generator: Diffusion
@@ -41,7 +43,9 @@ class DiffusionWorld:
 
     def step(self, segment: world.Segment, at: int, count: int, state: Any, key: jax.Array):
         """The next frames; see `world.WorldModel.step`."""
-        below, memory = state or (None, None)
+        below, memory, cut = state or (None, self._entered(segment, at, key), False)
+        if at == 0 and cut:
+            memory = None
         frames, below = self.base.step(segment, at, count, below, key)
         first = segment.first + at
         told = dataclasses.replace(
@@ -50,7 +54,19 @@ class DiffusionWorld:
             captions=(Caption(first, first + count - 1, prompt(segment)),),
         )
         frames, memory = repaint(self.generator, told, frames, memory, key)
-        return frames, (below, memory)
+        return frames, (below, memory, segment.cut)
+
+    def _entered(self, segment: world.Segment, at: int, key: jax.Array) -> Any:
+        """The generator's memory of the frames before a segment, shown to it as received pictures."""
+        if at or segment.before is None or not len(segment.before):
+            return None
+        frames = segment.before[-self.generator.cfg.window :]
+        first = segment.first - len(frames)
+        told = dataclasses.replace(
+            nothing_known(first, len(frames), segment.height, segment.width),
+            keyframes=tuple(Keyframe(first + i, frame) for i, frame in enumerate(frames)),
+        )
+        return repaint(self.generator, told, frames, None, key)[1]
 
 
 def repaint(

@@ -61,7 +61,7 @@ def _smooth_plane(rec, q, cuts_y, cuts_x, split, modes, step, colour):
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def deblock(planes, q, cuts_y, cuts_x, split, modes, step):
     """Smoothed copies of the three planes int32 [h, w] of a frame, given its levels, splits and modes."""
     return (

@@ -90,7 +90,7 @@ class Effort:
         return Effort(self.light * factor, self.colour * factor, self.motion * factor)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _code_frame(
     coder, buf, levels, motion_models, block_models, field, choice, hint, first, second, d0, d1, klass, cuts_y,
     cuts_x, split, modes, q, prev, org, rec, inter, step, lam, scratch, encoding, pricer, guess,

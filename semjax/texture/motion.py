@@ -27,7 +27,7 @@ _COLOUR_TAPS = np.array(
 )  # fmt: skip
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def pad_plane(plane, pad):
     """`plane` (int32 [h, w]) with its border repeated `pad` times on every side."""
     h, w = plane.shape
@@ -83,7 +83,7 @@ def _filter_column(out, rows, y, phase, taps):
         out[x] = np.int32(v + 32) >> 6
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def quarters(padded):
     """All quarter-sample positions of a padded brightness plane, for the search.
 

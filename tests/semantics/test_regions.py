@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from moving_shapes import best_overlap, clip
 
 from semjax.errors import InputError
-from semjax.semantics import RegionConfig, RegionState, find_regions, regions_init, segment
+from semjax.semantics import RegionConfig, RegionState, find_each, find_regions, regions_init, segment
 
 RED, BLUE, GREY = (200, 40, 40), (50, 70, 200), (150, 150, 150)
 TWO = (("disc", RED, 16, (30, 40), (2, 0.5)), ("box", BLUE, 12, (110, 60), (-1, 0)))
@@ -95,6 +95,15 @@ def test_labels_do_not_depend_on_how_the_clip_is_cut_into_calls(cuts):
         labels, state = find_regions(video[start:stop], state, RegionConfig())
         pieces.append(labels)
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
+
+
+def test_frames_one_by_one_give_the_same_labels():
+    video, _ = clip(6, shapes=(("disc", (200, 60, 50), 16, (40, 40), (3, 1)),))
+    pairs = list(find_each(iter(video), RegionConfig()))
+    np.testing.assert_array_equal([frame for frame, _ in pairs], video)
+    np.testing.assert_array_equal([labels for _, labels in pairs], segment(video))
+    with pytest.raises(InputError, match="keep the clip's size"):
+        list(find_each([video[0], video[1, :-2]], RegionConfig()))
 
 
 def test_the_state_does_not_grow_with_the_clip():

@@ -8,7 +8,7 @@ import pytest
 import semjax as sj
 from semjax import stream as sm
 from semjax.errors import InputError, NotAvailableError, RateError
-from semjax.systems import causal, records
+from semjax.systems import causal, rate, records, sources
 from semjax.systems.receiver import conditions
 from semjax.types import LAYERS, Caption, ClipInfo, FrameStatus
 
@@ -45,9 +45,9 @@ def test_rates_are_met_or_refused(disc):
         sj.encode(frames, labels=labels, fps=12, cfg=causal.SenderConfig(bitrate=50))
     least = float(str(refused.value).split()[-2])
     sizes = []
-    for rate in (least, 1.3 * least, 4000, 20000, 100000):
-        got = bit_rate(sj.encode(frames, labels=labels, fps=12, cfg=causal.SenderConfig(bitrate=rate)))
-        assert 0.9 * rate <= got <= 1.1 * rate
+    for wanted in (least, 1.3 * least, 4000, 20000, 100000):
+        got = bit_rate(sj.encode(frames, labels=labels, fps=12, cfg=causal.SenderConfig(bitrate=wanted)))
+        assert 0.9 * wanted <= got <= 1.1 * wanted
         sizes.append(got)
     assert sizes == sorted(sizes)
     with pytest.raises(RateError, match="most possible is"):
@@ -141,3 +141,33 @@ def test_bad_arguments(disc):
             causal.SenderConfig(**setting)
     with pytest.raises(NotAvailableError, match="tiny"):
         sj.load_generator("tiny")
+
+
+def test_units_are_as_few_as_asked_and_of_about_one_length(disc):
+    frames, labels = disc
+    analysis = causal.understand(
+        sources.frames_from_array(frames, 12),
+        sources.labels_from_array(labels, ClipInfo(12, 64, 48, Fraction(12))),
+        (),
+        causal.SenderConfig(period=9),
+    )
+    assert [len(maps) for maps in analysis.labels()] == [6, 6]
+    np.testing.assert_array_equal(np.concatenate(list(analysis.labels())), labels)
+
+
+@pytest.mark.parametrize("limit", [1, 60, 120, 200, 400, 100_000])
+def test_contours_take_about_the_bytes_they_are_given(disc, limit):
+    frames, labels = (maps.repeat(3, axis=1).repeat(3, axis=2) for maps in disc)
+    analysis = causal.understand(
+        sources.frames_from_array(frames, 12),
+        sources.labels_from_array(labels, ClipInfo(12, 192, 144, Fraction(12))),
+        (),
+        causal.SenderConfig(),
+    )
+    coder = rate.Coder(analysis, "causal", lambda numbers: [])
+    tolerance = rate._finest_within(coder, None, limit)
+    coarsest, finest = rate._tolerances(coder, None)
+    size = coder.contour_estimate(tolerance)
+    assert size <= rate.NEAR[1] * limit or tolerance == coarsest
+    assert size >= 0.6 * limit or tolerance < 1.2 * finest
+    assert rate._finest_within(coder, 3.0, limit) == 3.0

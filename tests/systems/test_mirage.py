@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -10,7 +11,7 @@ import semjax as sj
 from semjax import stream as sm
 from semjax import tokens
 from semjax.errors import InputError, RateError, StreamError
-from semjax.systems import mirage, records
+from semjax.systems import mirage, records, stretches
 from semjax.systems.generators import Painter
 from semjax.types import Caption, FrameStatus
 
@@ -113,13 +114,6 @@ def test_damaged_codes_are_refused_or_painted(sent, disc):
     assert sj.decode(dataclasses.replace(sent, units=units)).shape == disc[0].shape
 
 
-def test_latents_are_passed_over(disc, sent):
-    """No generator of this version has an autoencoder to show them with."""
-    latents = tokens.Group((), codes=np.zeros((1, 2, 2, 3), np.int64), step=4, weights=b"none")
-    units = {"keyframe": {0: records.write_records([(0, tokens.encode_group(latents))])}}
-    assert (sj.decode(dataclasses.replace(sent, units=units)) == 128).all()
-
-
 def test_layers_may_be_missing(disc, sent):
     for dropped in (["caption"], ["keyframe"], ["caption", "keyframe"]):
         got = sj.decode(sm.unpack(sm.pack(sent.without(*dropped))))
@@ -140,12 +134,27 @@ def test_any_size_and_length(shape):
 def test_things_move_between_keyframes(disc):
     """With two keyframes the ball is half-way in the middle of the clip."""
     maps = disc[1]
-    stretch = mirage.Stretch(0, disc[0], maps)
+    stretch = stretches.RegionStretch(0, disc[0], maps)
     group = tokens.decode_group(stretch.code(4, 2))
     assert group.places == [0, 11]
     _, labels = tokens.paint_group(group, [0, 5.5, 11], 48, 64)
     middles = [np.nonzero(m)[1].mean() for m in labels]
     assert middles[0] < 22 and 28 < middles[1] < 36 and middles[2] > 42
+
+
+def test_the_search_uses_its_bytes(disc):
+    """A budget that finer plans fit into is not left half unused, and more bytes never give a worse painting."""
+    stretch, errors = stretches.RegionStretch(0, *disc), []
+    body = functools.lru_cache(maxsize=None)(stretch.code)
+    error = functools.lru_cache(maxsize=None)(lambda *plan: stretch.error(body(*plan)))
+    for room in (0, 60, 150, 400):
+        plan = stretches.best_plan(stretch, body, error, room)
+        assert len(body(*plan)) - len(body(0, 1)) <= room
+        errors.append(error(*plan))
+        tried = [(level, count) for level in (0, 2, 4, 7) for count in (1, 3, 9)]
+        fits = [p for p in tried if len(body(*p)) - len(body(0, 1)) <= room]
+        assert errors[-1] <= 1.1 * min(error(*p) for p in fits)
+    assert errors == sorted(errors, reverse=True) and errors[-1] < 0.5 * errors[0]
 
 
 def test_rates_are_met_or_refused(disc):
