@@ -16,8 +16,8 @@ _MOTION = (
 )
 _SWEEPS = 5
 _NEAR, _EXTRA = 2, 1.5  # see `rdo.importance_of_place`
-_CLEAN_NEAR, _CLEAN_EXTRA = 1, 3.0  # the same where outlines matter most
-_CLEAN_SPLIT = 1.3  # what a coded frame's bits count for then: fewer frames, each of them better
+_CLEAN_EXTRA = 3.0  # the same where outlines matter most
+_CLEAN_SPLIT = 2.0  # what a coded frame's bits count for then: fewer frames, each of them better
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,8 +112,8 @@ class Sender:
 
     def _far(self, t):
         if t not in self.far:
-            place = (_CLEAN_NEAR, _CLEAN_EXTRA) if self.plan.clean else (_NEAR, _EXTRA)
-            self.far[t] = rdo.importance_of_place(self.x[t], *place)
+            extra = _CLEAN_EXTRA if self.plan.clean else _EXTRA
+            self.far[t] = rdo.importance_of_place(self.x[t], _NEAR, extra)
         return self.far[t]
 
     def _intra(self, t):

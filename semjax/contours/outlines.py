@@ -1,5 +1,7 @@
 """How many outlines are where they belong: what the search for a target mIoU looks at besides."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numba import njit
 
@@ -48,10 +50,10 @@ def _found(here, there, tolerance):
     return out
 
 
-def boundary_f(truth: np.ndarray, decoded: np.ndarray) -> float:
+def boundary_f(truth: np.ndarray, decoded: Iterable[np.ndarray]) -> float:
     """F-measure of outlines within 2 pixels, as `metrics.boundary_f` has it: mean over frames, then over labels.
 
-    truth, decoded: uint8 [T, H, W]. Both of the same size.
+    truth: uint8 [T, H, W]; decoded: as many maps uint8 [H, W], or an iterator of them.
     """
     total, frames = np.zeros(256), np.zeros(256)
     for x, y in zip(truth, decoded):
@@ -76,9 +78,11 @@ def cleaner(passes, payload: bytes, aim: float, spend: float) -> bytes:
     if found[0][0] >= aim or spend <= 0:
         return payload
     budget = (1 + spend) * len(payload)
-    for finer in range(1, 4):
-        if scale - finer >= 2:
-            found += _spend(passes, scale - finer, lam, budget)
+    for finer in range(scale - 1, max(scale - 4, 1), -1):
+        more = _spend(passes, finer, lam, budget)
+        if not more:
+            break
+        found += more
     clean = [p for f, p in found if f >= aim]
     return min(clean, key=len) if clean else max(found, key=lambda one: one[0])[1]
 
@@ -93,7 +97,10 @@ def _spend(passes, scale, lam, budget):
             found.append((passes.outlines(payload), payload))
         if 1 - _CLOSE <= size <= 1:
             break
-        low, high = max((v for v in sizes if sizes[v] > 1), default=0), min((v for v in sizes if sizes[v] <= 1), default=0)
+        if 0.9 < size <= 1 and quality < passes.cfg.target_miou - (1 - passes.cfg.target_miou) / 5:
+            break  # so far off that what is left of the budget will not do
+        low = max((v for v in sizes if sizes[v] > 1), default=0)
+        high = min((v for v in sizes if sizes[v] <= 1), default=0)
         if low and high and low < high:
             part = np.log(sizes[low]) / np.log(sizes[low] / sizes[high])
             lam = low * (high / low) ** min(max(part, 0.2), 0.8)

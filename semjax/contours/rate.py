@@ -25,9 +25,9 @@ EVENNESS = (
 _TRIES = 7
 _CLOSE = 0.015  # share of the allowed loss that a search may leave unused
 _SLOPE = 0.75  # payloads grow about with this power of 1 / loss ...
-_LOST = 4.0  # share of outlines that may be off for each share of the regions that may
-SPEND, SPEND_MORE = 0.16, 0.25  # share of bytes that may go to cleaner outlines, unasked and asked
 _STEEP = 1.7  # ... and the loss that a lambda leads to with 1 / this power of it
+_LOST = 4.0  # share of outlines that may be off for each share of the regions that may
+SPEND, SPEND_MORE = 0.165, 0.22  # share of bytes that may go to cleaner outlines, unasked and asked
 LOSSLESS_BIT = 1.2  # what a bit of motion is worth in mispredicted pixels
 
 
@@ -151,7 +151,9 @@ def encode_unit(labels: np.ndarray, cfg: ContourConfig) -> bytes:
         # Which costs reach the mean IoU in fewer bytes depends on how much the sizes of the regions differ.
         several = len(np.unique(passes.weights[passes.weights > 0])) > 1
         ways = [passes, Passes(labels, cfg, EVENNESS)] if several else [passes]
-        payload, way = min(((_reach_quality(way, cfg.target_miou), way) for way in ways), key=lambda one: len(one[0]))
+        payload, way = min(
+            ((_reach_quality(way, cfg.target_miou), way) for way in ways), key=lambda one: len(one[0])
+        )
         return _cleaned(labels, cfg, payload, way)
     if cfg.bytes_per_frame is not None:
         return _reach_size(passes, cfg.bytes_per_frame * len(labels))
@@ -161,7 +163,7 @@ def encode_unit(labels: np.ndarray, cfg: ContourConfig) -> bytes:
 
 
 def _cleaned(labels, cfg, payload, way) -> bytes:
-    """The payload, or a somewhat larger one whose outlines are nearer to where they belong; see `ContourConfig.edges`."""
+    """The payload, or one somewhat larger with outlines nearer to where they belong: `ContourConfig.edges`."""
     if payload not in way.made:  # without loss
         return payload
     aim = cfg.edges if cfg.edges is not None else 1 - _LOST * (1 - cfg.target_miou)
@@ -224,7 +226,11 @@ class _Search:
                 lam = low[1] * (high[1] / low[1]) ** min(max(part, 0.15), 0.85)
             else:
                 _, lam, loss, _ = low or high
-                steep = _STEEP * (1 if len(mine) < 2 else 1.5)
+                steep = _STEEP
+                if len(mine) > 1:  # all on one side: as steep as the two nearest say
+                    one, two = good[-2:] if low else bad[:2]
+                    rise = np.log(max(two[2] / one[2], 1.001))
+                    steep = min(max(np.log(two[1] / one[1]) / rise, 1.5 * _STEEP), 12.0)
                 lam *= min(max((aim / loss) ** steep, 0.05), 20.0)
             self.run(scale, lam)
 
@@ -235,9 +241,19 @@ class _Search:
             return False
         old = next(t for t in self.tried if t[3] is found)
         loss = self.run(scale, old[1] * (old[0] / scale) ** (0.8 if scale > 4 else 2.5))
-        if len(self.tried[-1][3]) * loss ** (_SLOPE if loss < 1 else 1.3) < 0.99 * len(found):
+        if len(self.tried[-1][3]) * loss ** max(self._slope(old), _SLOPE if loss < 1 else 1.3) < 0.99 * len(
+            found
+        ):
             self.settle(scale, len(found))
         return len(self.found()) < len(found)
+
+    def _slope(self, one) -> float:
+        """The power of 1 / loss that payloads grow with around a pass, as far as another with its cells says so."""
+        others = [t for t in self.tried if t[0] == one[0] and abs(np.log(t[2] / one[2])) > 0.02]
+        if not others:
+            return _SLOPE
+        other = min(others, key=lambda t: abs(np.log(t[2] / one[2])))
+        return min(max(np.log(len(one[3]) / len(other[3])) / np.log(other[2] / one[2]), _SLOPE), 2.5)
 
     def found(self) -> bytes | None:
         """The smallest payload that meets the target."""
