@@ -226,11 +226,11 @@ class _Search:
                 lam = low[1] * (high[1] / low[1]) ** min(max(part, 0.15), 0.85)
             else:
                 _, lam, loss, _ = low or high
-                steep = _STEEP
-                if len(mine) > 1:  # all on one side: as steep as the two nearest say
+                steep = _STEEP * (1 if len(mine) < 2 else 1.5)
+                if len(mine) > 2:  # all on one side: the loss may grow more slowly than it usually does
                     one, two = good[-2:] if low else bad[:2]
-                    rise = np.log(max(two[2] / one[2], 1.001))
-                    steep = min(max(np.log(two[1] / one[1]) / rise, 1.5 * _STEEP), 12.0)
+                    rise = np.log(two[2] / one[2])
+                    steep = min(max(np.log(two[1] / one[1]) / rise, steep), 12.0) if rise > 0.01 else steep
                 lam *= min(max((aim / loss) ** steep, 0.05), 20.0)
             self.run(scale, lam)
 
@@ -249,11 +249,11 @@ class _Search:
 
     def _slope(self, one) -> float:
         """The power of 1 / loss that payloads grow with around a pass, as far as another with its cells says so."""
-        others = [t for t in self.tried if t[0] == one[0] and abs(np.log(t[2] / one[2])) > 0.02]
+        others = [t for t in self.tried if t[0] == one[0] and abs(np.log(t[2] / one[2])) > 0.05]
         if not others:
             return _SLOPE
-        other = min(others, key=lambda t: abs(np.log(t[2] / one[2])))
-        return min(max(np.log(len(one[3]) / len(other[3])) / np.log(other[2] / one[2]), _SLOPE), 2.5)
+        other = max(others, key=lambda t: abs(np.log(t[2] / one[2])))
+        return min(max(np.log(len(one[3]) / len(other[3])) / np.log(other[2] / one[2]), _SLOPE), 2.0)
 
     def found(self) -> bytes | None:
         """The smallest payload that meets the target."""

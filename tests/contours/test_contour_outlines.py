@@ -34,7 +34,9 @@ def test_boundary_f_of_moved_shapes_and_of_pictures_without_outline():
 def test_pairs_of_cells_keep_their_books(carry):
     """What `refine` says of error and bits after changing cells in pairs is what the cells it leaves come to."""
     before, truth = shapes.moving(2, 73, 95, seed=3)
-    s, lam, wt = 5, 6.0, np.full(256, 0.5)
+    rough = np.random.default_rng(0).integers(-4, 5, 73)
+    truth = np.stack([np.roll(row, k) for row, k in zip(truth, rough)])
+    s, lam, wt = 3, 3.0, np.full(256, 0.5)
     table, far = rate.rate_table(), rdo.importance_of_place(truth, 2, 1.5)
     start, grid = shrink(truth, s), shrink(before, s)
     costs = []
@@ -91,9 +93,9 @@ def test_edges_buy_cleaner_outlines():
     clip = shapes.moving(8, 120, 160)
     sizes, clean = [], []
     for edges in (0.0, 1.0):
-        data = encode(clip, ContourConfig(target_miou=0.93, edges=edges))
+        data = encode(clip, ContourConfig(target_miou=0.85, edges=edges))
         back = decode(data)
-        assert rate.mean_iou(clip, back, np.ones(256)) >= 0.93
+        assert rate.mean_iou(clip, back, np.ones(256)) >= 0.85
         sizes.append(len(data))
         clean.append(outlines.boundary_f(clip, back))
     header = 26
