@@ -35,7 +35,11 @@ _LEARN = 0.1  # share of a region's colours renewed with every frame
 
 def carry_plainly(belief: Belief, flow: Float[np.ndarray, "h w 2"]) -> Belief:
     """The probabilities moved along the flow, and nothing else."""
-    return np.stack([motion.warp(plane, flow) for plane in belief])
+    position = motion.pixel_grid(*flow.shape[:2]) + flow
+    border = cv2.BORDER_REPLICATE
+    return np.stack(
+        [cv2.remap(plane, position, None, cv2.INTER_LINEAR, borderMode=border) for plane in belief]
+    )
 
 
 def carry(belief: Belief, flow: Float[np.ndarray, "h w 2"]) -> Belief:
