@@ -24,8 +24,8 @@ import numpy as np
 import semjax as sj
 
 sample = sj.sample_clip()
-video = sj.read_video(sample.video_path)[:32]  # uint8 [T, H, W, 3]
-labels = sj.read_labels(sample.labels_path)[:32]  # uint8 [T, H, W]
+video = sj.read_video(sample.video_path)[:24]  # uint8 [T, H, W, 3]
+labels = sj.read_labels(sample.labels_path)[:24]  # uint8 [T, H, W]
 
 
 def show(pictures):
@@ -46,7 +46,7 @@ print(sj.stream.ledger(data), f"{8 * len(data) / labels.size:.1e} bpp, mIoU {flo
 
 # %%
 painted = sj.decode(stream)
-show({"original": video[20], "contours": sj.painting.PALETTE[decoded[20] % 12], "painted": painted[20]})
+show({"original": video[16], "contours": sj.painting.PALETTE[decoded[16] % 12], "painted": painted[16]})
 
 # %% [markdown]
 # ## The network has a say
@@ -54,11 +54,11 @@ show({"original": video[20], "contours": sj.painting.PALETTE[decoded[20] % 12], 
 # A node that decodes nothing drops units until a rate is met: texture first, contours last.
 
 # %%
-pictures = {"6000 bit/s": painted[20]}
+pictures = {"6000 bit/s": painted[16]}
 for bitrate in (3000, 1500):
     left = sj.stream.unpack(sj.stream.prune(data, bitrate))
     print(bitrate, {layer: len(units) for layer, units in left.units.items()})
-    pictures[f"{bitrate} bit/s"] = sj.decode(left)[20]
+    pictures[f"{bitrate} bit/s"] = sj.decode(left)[16]
 show(pictures)
 
 # %% [markdown]

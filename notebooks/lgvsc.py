@@ -25,8 +25,8 @@ import numpy as np
 import semjax as sj
 
 sample = sj.sample_clip()
-video = sj.read_video(sample.video_path)[:32]  # uint8 [T, H, W, 3]
-labels = sj.read_labels(sample.labels_path)[:32]  # uint8 [T, H, W]
+video = sj.read_video(sample.video_path)[:24]  # uint8 [T, H, W, 3]
+labels = sj.read_labels(sample.labels_path)[:24]  # uint8 [T, H, W]
 
 
 def show(pictures):
@@ -48,10 +48,11 @@ for selection in ("skem", "skim"):
         print(f"{selection}: {segment.frames:3d} frames from {segment.first:3d}, motion {score:>4}: {segment.caption}")
 
 # %%
+painted = {selection: sj.decode(stream) for selection, stream in streams.items()}
 for selection, stream in streams.items():
-    painted = sj.decode(stream)
-    print(f"{selection}: {len(sj.stream.pack(stream)):,} bytes, PSNR {float(sj.metrics.psnr(video, painted)):.2f} dB")
-show({"original": video[12], "made between keyframes": sj.decode(streams["skim"])[12]})
+    quality = float(sj.metrics.psnr(video, painted[selection]))
+    print(f"{selection}: {len(sj.stream.pack(stream)):,} bytes, PSNR {quality:.2f} dB")
+show({"original": video[12], "made between keyframes": painted["skim"][12]})
 
 # %% [markdown]
 # ## Over the air
@@ -73,7 +74,7 @@ print(f"CBR {sent.ledger.symbols / video.size:.2e}, {len(sent.lost())} packets l
 # %%
 from semjax.systems import records
 
-unit = records.read_records(streams["skim"].units["keyframe"][0], 32)
+unit = records.read_records(streams["skim"].units["keyframe"][0], len(video))
 gone = sorted({offset for offset, _ in unit})[1]
 units = {"keyframe": {0: records.write_records([r for r in unit if r[0] != gone])}}
 poorer = sj.Stream(streams["skim"].info, {"keyframe": 32}, units, "lgvsc", partial=True)

@@ -25,8 +25,8 @@ import numpy as np
 import semjax as sj
 
 sample = sj.sample_clip()
-video = sj.read_video(sample.video_path)[:32]  # uint8 [T, H, W, 3]
-labels = sj.read_labels(sample.labels_path)[:32]  # uint8 [T, H, W]
+video = sj.read_video(sample.video_path)[:24]  # uint8 [T, H, W, 3]
+labels = sj.read_labels(sample.labels_path)[:24]  # uint8 [T, H, W]
 
 
 def show(pictures):
@@ -58,7 +58,7 @@ print("token 0 of the first keyframe:", group.features[0, int(group.layouts[0].m
 
 # %%
 painted = sj.decode(sj.stream.unpack(data))
-show({"original": video[20], "tokens": sj.painting.PALETTE[group.layouts[-1] % 12], "painted": painted[20]})
+show({"original": video[16], "tokens": sj.painting.PALETTE[group.layouts[-1] % 12], "painted": painted[16]})
 
 # %% [markdown]
 # ## The sender has a say
@@ -72,4 +72,4 @@ source = sources.frames_from_array(video, 25)
 maps = sources.labels_from_array(labels, source.info)
 policy = policies.SenderPolicy(silhouettes=tuple(int(k) for k in np.unique(labels) if k))
 seen, _, _ = redaction.redact(source, maps, None, policy)
-show({"as it is": video[20], "what may leave": np.concatenate(list(seen.read(32)))[20]})
+show({"as it is": video[16], "what may leave": np.concatenate(list(seen.read(24)))[16]})

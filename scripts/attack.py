@@ -50,9 +50,9 @@ class Example:
     labels: np.ndarray
 
 
-def example(identity: int, seed: int, *, builds: bool = False) -> Example:
-    """A figure that crosses a scene. Colours and stripes are the identity's, with `builds` its proportions too;
-    everything else comes from the seed.
+def example(identity: int, seed: int, *, builds: bool = False, frames: int | None = None) -> Example:
+    """A figure that crosses a scene in some frames (None: FRAMES). Colours and stripes are the identity's, with
+    `builds` its proportions too; everything else comes from the seed.
     """
     look, rng = np.random.default_rng([7, identity]), np.random.default_rng([11, identity, seed])
     coat, stripe, skin = look.integers(20, 236, (3, 3))
@@ -63,8 +63,8 @@ def example(identity: int, seed: int, *, builds: bool = False) -> Example:
         rng.integers(40, 216, 3) + 30 * np.sin(x / rng.uniform(6, 15) + y / rng.uniform(6, 15))[..., None]
     )
     size, start, speed = rng.uniform(0.85, 1.15), rng.uniform(0.3, 0.5), rng.uniform(-1, 1)
-    frames, labels = [], []
-    for t in range(FRAMES):
+    pictures, labels = [], []
+    for t in range(frames or FRAMES):
         cx, cy = WIDTH * start + 2 * speed * t, HEIGHT * 0.42
         body = (np.abs(x - cx) < 9 * size * build) & (y > cy) & (y < cy + 28 * size)
         head = (x - cx) ** 2 + (y - cy + 8 * size) ** 2 < (7 * size) ** 2
@@ -72,9 +72,9 @@ def example(identity: int, seed: int, *, builds: bool = False) -> Example:
         picture = np.where((body & ~stripes)[..., None], coat, ground)
         picture = np.where((body & stripes)[..., None], stripe, picture)
         picture = np.where(head[..., None], skin, picture)
-        frames.append(np.clip(picture + rng.normal(0, 3, picture.shape), 0, 255))
+        pictures.append(np.clip(picture + rng.normal(0, 3, picture.shape), 0, 255))
         labels.append(body | head)
-    return Example(identity, np.stack(frames).astype(np.uint8), np.stack(labels).astype(np.uint8))
+    return Example(identity, np.stack(pictures).astype(np.uint8), np.stack(labels).astype(np.uint8))
 
 
 def views(shown: Example, system: str, policy: SenderPolicy) -> dict[str, np.ndarray]:
@@ -153,13 +153,21 @@ def _of_pictures(pictures: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def attack(
-    system: str, policy: SenderPolicy, identities: int, known: int, asked: int, *, builds: bool = False
+    system: str,
+    policy: SenderPolicy,
+    identities: int,
+    known: int,
+    asked: int,
+    *,
+    builds: bool = False,
+    frames: int | None = None,
 ) -> Iterator[dict]:
     """Rows of one system and policy: for each view and attack, how many guesses were right and what that says."""
     owners = np.repeat(np.arange(identities), known + asked)
     seeds = np.tile(np.arange(known + asked), identities)
     seen = [
-        views(example(i, s, builds=builds), system, policy) for i, s in zip(owners.tolist(), seeds.tolist())
+        views(example(i, s, builds=builds, frames=frames), system, policy)
+        for i, s in zip(owners.tolist(), seeds.tolist())
     ]
     teach = seeds < known
     for view in VIEWS:
@@ -190,16 +198,22 @@ def main() -> None:
     parser.add_argument("--known", type=int, default=10)
     parser.add_argument("--asked", type=int, default=10)
     parser.add_argument("--builds", action="store_true", help="identities have proportions of their own, too")
+    parser.add_argument("--frames", type=int, default=FRAMES, help="of every clip")
+    parser.add_argument("--bitrate", type=int, help="instead of each system's own in these attacks")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     rows = []
+    if args.bitrate:
+        SYSTEMS.update(
+            {name: dataclasses.replace(cfg, bitrate=args.bitrate) for name, cfg in SYSTEMS.items()}
+        )
     print(
         "| system | policy | view | attack | right | accuracy (95 %) | chance | p |\n|---|---|---|---|--:|--:|--:|--:|"
     )
     for system in args.systems:
         for policy in args.policies:
             counts = (args.identities, args.known, args.asked)
-            for row in attack(system, POLICIES[policy], *counts, builds=args.builds):
+            for row in attack(system, POLICIES[policy], *counts, builds=args.builds, frames=args.frames):
                 rows.append({"policy": policy, "builds": args.builds, **row})
                 low, high = row["interval"]
                 print(

@@ -49,7 +49,9 @@ def model_flops(function, *args, steps: int = 0) -> float:
     return flops(_open(jax.make_jaxpr(function)(*args)), steps)
 
 
-def _pair_flops(size: str, side: int, height: int, width: int, words: int) -> tuple[float, float, float]:
+def _pair_flops(
+    size: str, seen: tuple[int, int], height: int, width: int, words: int
+) -> tuple[float, float, float]:
     """(direct, what a new keyframe adds, two rounds as published) FLOPs a pair."""
     import jax
     import jax.numpy as jnp
@@ -63,15 +65,13 @@ def _pair_flops(size: str, side: int, height: int, width: int, words: int) -> tu
     settings = KNOWN[f"internvl3-{size}"].settings
     cfg = networks.by_settings(settings).read(settings)
     net, params = network(cfg), networks.template(cfg)
-    full = cfg.vision.image_size[0]
+    full = cfg.vision.image_size
 
     def shape(*dims, dtype=jnp.float32):
         return jax.ShapeDtypeStruct(dims, dtype)
 
     def look(tiles, pixels):
-        return model_flops(
-            functools.partial(vl.look, net), params, shape(tiles, pixels, pixels, 3, dtype=jnp.uint8)
-        )
+        return model_flops(functools.partial(vl.look, net), params, shape(tiles, *pixels, 3, dtype=jnp.uint8))
 
     def begin(text, tiles, pixels):
         tokens = text + tiles * cfg.tokens(pixels)
@@ -80,14 +80,14 @@ def _pair_flops(size: str, side: int, height: int, width: int, words: int) -> tu
         return model_flops(lambda p, i, f: vl.begin(net, p, i, f, tokens), params, ids, features)
 
     question, answer = 30, 20  # tokens of the direct prompt before and after the second picture
-    room = question + answer + 2 * (cfg.tokens(side) + 2)
+    room = question + answer + 2 * (cfg.tokens(seen) + 2)
     cache = Cache(*jax.eval_shape(lambda: empty_cache(cfg.text, 1, room)))
-    suffix = shape(answer + cfg.tokens(side) + 2, dtype=jnp.int32)
-    features = shape(1, cfg.tokens(side), cfg.text.hidden_size)
+    suffix = shape(answer + cfg.tokens(seen) + 2, dtype=jnp.int32)
+    features = shape(1, cfg.tokens(seen), cfg.text.hidden_size)
     read = model_flops(lambda p, c, i, f: vl.judge(net, p, c, i, f), params, cache, suffix, features)
-    direct = look(1, side) + read
+    direct = look(1, seen) + read
 
-    rows, columns = grid(height, width, full, 12)
+    rows, columns = grid(height, width, full[0], 12)
     tiles = rows * columns + (rows * columns > 1)
     prompt, again = 110, 60  # tokens of the published prompts
     room = prompt + 2 * tiles * cfg.tokens() + words
@@ -99,7 +99,12 @@ def _pair_flops(size: str, side: int, height: int, width: int, words: int) -> tu
     vision = look(2 * tiles, full)
     first = begin(prompt, 2 * tiles, full)
     second = begin(prompt + words + again, 2 * tiles, full)
-    return direct, begin(question, 1, side), 2 * vision + first + text + second
+    return direct, begin(question, 1, seen), 2 * vision + first + text + second
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, width = text.split("x")
+    return int(height), int(width)
 
 
 def cost(args: argparse.Namespace) -> None:
@@ -110,13 +115,14 @@ def cost(args: argparse.Namespace) -> None:
     )
     print(f"of {args.words} tokens. direct: the candidate's features and its part of the prompt.")
     for size in args.sizes:
-        for side in args.sides:
-            direct, keyframe, published = _pair_flops(size, side, height, width, args.words)
+        for seen in map(_size, args.sizes_seen):
+            direct, keyframe, published = _pair_flops(size, seen, height, width, args.words)
             with_keyframe = direct + keyframe / args.candidates
             print(
-                f"InternVL3-{size.upper()}, {side} pixels: direct {direct / 1e12:.3f} TFLOP (+ {keyframe / 1e12:.3f} "
-                f"for a new keyframe), published {published / 1e12:.2f} TFLOP: {published / direct:.1f} times, "
-                f"{published / with_keyframe:.1f} with a keyframe every {args.candidates} candidates"
+                f"InternVL3-{size.upper()}, {seen[0]}x{seen[1]} pixels: direct {direct / 1e12:.3f} TFLOP (+ "
+                f"{keyframe / 1e12:.3f} for a new keyframe), published {published / 1e12:.2f} TFLOP: "
+                f"{published / direct:.1f} times, {published / with_keyframe:.1f} with a keyframe every "
+                f"{args.candidates} candidates"
             )
     if args.wall:
         _wall(args)
@@ -143,13 +149,13 @@ def _wall(args: argparse.Namespace) -> None:
     vlm = vision_language.Vlm(net, params, _Words())
     video = draw.integers(0, 256, (args.pairs + 1, *args.picture, 3), np.uint8)
     seconds = {}
-    for name, side, settings in [
+    for name, size, settings in [
         ("two-round", None, judge.JudgeConfig(mode="two-round", words=args.words)),
-        *((f"direct, {side} pixels", side, judge.JudgeConfig(ahead=args.batch)) for side in args.sides),
+        *((f"direct, {size}", _size(size), judge.JudgeConfig(ahead=args.batch)) for size in args.sizes_seen),
     ]:
         count = 2 if name == "two-round" else args.pairs
         for _ in range(2):  # the first compiles
-            clip = vision_language.watch(vlm, video, side=side)
+            clip = vision_language.watch(vlm, video, size=size)
             score = judge.scorer(clip, settings)
             start = time.perf_counter()
             for j in range(1, count + 1):

@@ -61,9 +61,9 @@ def main() -> None:
             f"{name}: {len(data)} bytes, {8 * len(data) / size:.2e} bpp, {frames.nbytes / len(data):,.0f} times"
         )
 
-    frames, labels = frames[AT - 4 : AT + 4], labels[AT - 4 : AT + 4]
-    rate = causal.SenderConfig(bitrate=24_000, period=2)
-    things = sorted(set(np.unique(labels[4])) - {0}, key=lambda k: -(labels[4] == k).sum())
+    frames, labels = frames[AT - 16 : AT + 16], labels[AT - 16 : AT + 16]
+    rate = causal.SenderConfig(bitrate=24_000, period=8)
+    things = sorted(set(np.unique(labels[16])) - {0}, key=lambda k: -(labels[16] == k).sum())
     thing = int(things[0])
     hidden = [SenderPolicy(silhouettes=(thing,)), SenderPolicy(withheld=(thing,))]
     row(

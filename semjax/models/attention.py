@@ -1,6 +1,6 @@
 """Attention, feed-forward layers and the transformer that follows the resnets of a UNet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import flax.linen as nn
@@ -10,7 +10,9 @@ from jaxtyping import Array, Float
 
 from semjax.models.layers import Conv, Dense, GroupNorm, LayerNorm, interleaved_sinusoids
 
-_ROWS = 256  # queries at a time on a CPU
+# How many a CPU takes at a time: the first of these numbers that divides how many there are.
+_QUERIES = (512, 256)
+_KEYS = range(512, 127, -1)
 _LONG = 1 << 19  # scores of a head from which on that pays
 
 AttentionFn = Callable[
@@ -26,37 +28,56 @@ def attend(
 ) -> Float[Array, "B N heads d"]:
     """Softmax of the scaled products of queries and keys, times the values; the softmax in float32."""
     many = query.shape[1]
-    fits = isinstance(many, int) and many % _ROWS == 0 and many * key.shape[1] >= _LONG
+    long = isinstance(many, int) and many * key.shape[1] >= _LONG
+    fits = long and _block(_QUERIES, many) and _block(_KEYS, key.shape[1])
 
     def plain(*args):
         return jax.nn.dot_product_attention(*args)
 
     if bias is not None or not fits:
         return plain(query, key, value, bias)
-    return jax.lax.platform_dependent(query, key, value, cpu=_by_rows, default=plain)
+    return jax.lax.platform_dependent(query, key, value, cpu=_by_blocks, default=plain)
 
 
-def _by_rows(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
-    """The same, head by head and some queries at a time, so that their scores stay in a CPU's cache."""
+def _block(sizes: Iterable[int], total: int) -> int | None:
+    """The first of `sizes` that divides `total`, None if none does."""
+    return next((size for size in sizes if total % size == 0), None)
+
+
+def _by_blocks(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
+    """The same, head by head, some queries and some keys at a time, so that their scores stay in a CPU's cache.
+
+    The softmax is put together as the keys come (Dao et al. 2022). A column of ones beside the values sums the weights.
+    """
     batch, many, heads, width = query.shape
+    at_once = _block(_QUERIES, many)
 
     def head(of_head):
         rows, keys, values = of_head
 
         def some(row):
-            scores = (row @ keys).astype(jnp.float32)
-            scores = jnp.exp(scores - scores.max(-1, keepdims=True))
-            total = scores.sum(-1, keepdims=True)
-            return ((scores.astype(values.dtype) @ values) / total).astype(row.dtype)
+            def more(state, block):
+                greatest, sums = state
+                scores = (row @ block[0]).astype(jnp.float32)
+                new = jnp.maximum(greatest, jax.lax.stop_gradient(scores.max(-1, keepdims=True)))
+                weights = jnp.exp(scores - new).astype(values.dtype)
+                return (new, sums * jnp.exp(greatest - new) + weights @ block[1]), None
+
+            start = jnp.full((at_once, 1), -jnp.inf), jnp.zeros((at_once, values.shape[-1]))
+            sums = jax.lax.scan(more, start, (keys, values))[0][1]
+            return (sums[:, :-1] / sums[:, -1:]).astype(row.dtype)
 
         return jax.lax.map(some, rows)
 
+    by_head = (0, 2, 1, 3)
     scaled = query * jnp.asarray(width**-0.5, query.dtype)
-    rows = scaled.transpose(0, 2, 1, 3).reshape(-1, many // _ROWS, _ROWS, width)
-    keys = key.transpose(0, 2, 3, 1).reshape(-1, width, key.shape[1])
-    values = value.transpose(0, 2, 1, 3).reshape(-1, value.shape[1], width)
+    rows = scaled.transpose(by_head).reshape(batch * heads, -1, at_once, width)
+    blocks = batch * heads, -1, _block(_KEYS, key.shape[1])
+    keys = key.transpose(by_head).reshape(*blocks, width).swapaxes(-1, -2)
+    values = value.transpose(by_head).reshape(*blocks, value.shape[-1])
+    values = jnp.concatenate([values, jnp.ones_like(values[..., :1])], -1)
     out = jax.lax.map(head, (rows, keys, values))
-    return out.reshape(batch, heads, many, width).transpose(0, 2, 1, 3)
+    return out.reshape(batch, heads, many, -1).transpose(by_head)
 
 
 class Attention(nn.Module):

@@ -76,10 +76,17 @@ class InternVlConfig:
         vision = InternVitConfig.from_transformers(settings.get("vision_config") or {})
         return dataclasses.replace(cfg, vision=vision, text=Qwen2Config.from_transformers(text))
 
-    def tokens(self, side: int | None = None) -> int:
-        """Image tokens that a tile of `side` x `side` pixels takes (None: of the size of the training)."""
-        patches = (side or self.vision.image_size[0]) // self.vision.patch_size[0]
-        return int(patches * self.downsample_ratio) ** 2
+    def tokens(self, size: tuple[int, int] | None = None) -> int:
+        """Image tokens that a tile of `size` (height, width) in pixels takes (None: of the size of the training)."""
+        rows, columns = self.grid(size or self.vision.image_size)
+        return int(rows * self.downsample_ratio) * int(columns * self.downsample_ratio)
+
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of patches of a tile. `InputError` where they cannot be joined."""
+        found = tuple(n // patch for n, patch in zip(size, self.vision.patch_size))
+        if any(n * self.downsample_ratio % 1 for n in found):
+            raise InputError(f"{found[0]} x {found[1]} patches cannot be joined by {self.downsample_ratio}.")
+        return found
 
 
 def pixel_shuffle(x: Float[Array, "B h w C"], ratio: float) -> Float[Array, "B k l D"]:
@@ -121,16 +128,13 @@ class InternVl(nn.Module):
             self.lm_head = Dense(cfg.text.vocab_size, use_bias=False, dtype=self.dtype)
 
     def features(self, pixels: Float[Array, "B H W 3"]) -> Float[Array, "B N D"]:
-        """What stands for each square tile in a prompt. `InputError` for tiles that are not square."""
-        if pixels.shape[1] != pixels.shape[2]:
-            raise InputError(f"Tiles must be square, got {pixels.shape[1]} x {pixels.shape[2]}.")
+        """What stands for each tile in a prompt, row by row. The training had square ones; others, which transformers
+        refuses, get positions resampled for their shape. `InputError` for tiles whose patches cannot be joined."""
+        rows, columns = self.cfg.grid(pixels.shape[1:3])
         states = self.vision_tower(pixels, self.cfg.vision_feature_layer)
         if self.cfg.vision_feature_select_strategy == "default":
             states = states[:, 1:]
-        side = int(states.shape[1] ** 0.5)
-        if side * self.cfg.downsample_ratio % 1:
-            raise InputError(f"{side} patches a side cannot be joined by {self.cfg.downsample_ratio}.")
-        grid = states.reshape(states.shape[0], side, side, -1)
+        grid = states.reshape(states.shape[0], rows, columns, -1)
         joined = pixel_shuffle(grid, self.cfg.downsample_ratio)
         return self.multi_modal_projector(joined.reshape(joined.shape[0], -1, joined.shape[-1]))
 

@@ -92,7 +92,7 @@ def direct(
     full are computed for nothing, so that there is one program."""
     vlm, frames = clip.vlm, list(frames)
     end = _texts(_DIRECT, cfg)[-1]
-    suffix = vlm.prompt([1, end], clip.side)
+    suffix = vlm.prompt([1, end], clip.size)
     size = max(cfg.ahead, 1)
     cache = _beginning(clip, keyframe, cfg, len(suffix))
     found = []
@@ -109,7 +109,7 @@ def _beginning(clip: vl.Clip, keyframe: int, cfg: JudgeConfig, more: int):
     kept = getattr(clip, "beginning", None)
     if kept is None or kept[0] != (keyframe, cfg.focus):
         start, middle, _ = _texts(_DIRECT, cfg)
-        ids = clip.vlm.prompt([start, 1, middle], clip.side)
+        ids = clip.vlm.prompt([start, 1, middle], clip.size)
         features = clip.features([keyframe])
         _, cache = vl.begin(clip.vlm.net, clip.vlm.params, jnp.asarray([ids]), features, len(ids) + more)
         clip.beginning = ((keyframe, cfg.focus), cache)

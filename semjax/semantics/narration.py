@@ -45,7 +45,7 @@ def caption(clip: vl.Clip, start: int, stop: int, cfg: NarrationConfig = Narrati
     parts: list[str | int] = ["<|im_start|>user\n"]
     for number in range(_SHOWN):
         parts += [f"Frame{number + 1}: ", 1, "\n"]
-    ids = vlm.prompt([*parts, _ASK], clip.side)
+    ids = vlm.prompt([*parts, _ASK], clip.size)
     features = clip.features(shown.tolist())
     logits, cache = vl.begin(vlm.net, vlm.params, jnp.asarray([ids]), features, len(ids) + cfg.words)
     text, _ = vl.write(vlm.net, vlm.params, logits, cache, cfg.words, vlm.end)

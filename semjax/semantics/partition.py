@@ -14,6 +14,7 @@ COLOUR_BINS = 16  # per channel of the colour histograms
 _LIGHT_BINS = np.arange(256, dtype=np.int32) >> 4
 _CHROMA_EDGES = (-60, -36, -24, -18, -12, -6, 0, 6, 12, 18, 24, 30, 36, 48, 64)  # warm colours are commoner
 _CHROMA_BINS = np.digitize(np.arange(256) - 128, _CHROMA_EDGES).astype(np.int32)
+_BINS = _LIGHT_BINS, _CHROMA_BINS, _CHROMA_BINS
 
 
 def colour_index(lab: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, "h w"]:
@@ -22,9 +23,8 @@ def colour_index(lab: UInt8[np.ndarray, "h w 3"]) -> Int[np.ndarray, "h w"]:
     Lightness in steps of 16; a and b in steps that widen away from grey, because real pictures hold few strong
     colours.
     """
-    bins = np.array([_LIGHT_BINS, _CHROMA_BINS, _CHROMA_BINS]).T
-    light, a, b = np.moveaxis(np.take_along_axis(bins, lab.reshape(-1, 3).astype(np.intp), axis=0), -1, 0)
-    return ((light * COLOUR_BINS + a) * COLOUR_BINS + b).reshape(lab.shape[:-1])
+    light, a, b = (np.take(bins, lab[..., c]) for c, bins in enumerate(_BINS))
+    return (light * COLOUR_BINS + a) * COLOUR_BINS + b
 
 
 def colour_histograms(
@@ -41,9 +41,9 @@ def blur_histograms(histograms: np.ndarray) -> Float[np.ndarray, "groups 4096"]:
     """[1 2 1] blur along each colour axis, then rows that sum to one."""
     cube = histograms.reshape(-1, COLOUR_BINS, COLOUR_BINS, COLOUR_BINS).astype(np.float32)
     for axis in (1, 2, 3):
-        padded = np.pad(cube, [(int(a == axis),) * 2 for a in range(4)], mode="edge")
-        ends = [np.take(padded, range(s, s + COLOUR_BINS), axis=axis) for s in (0, 2)]
-        cube = 0.5 * cube + 0.25 * (ends[0] + ends[1])
+        line = np.moveaxis(cube, axis, 0)  # the ends are their own neighbours
+        beside = np.concatenate([line[:1], line[:-1]]) + np.concatenate([line[1:], line[-1:]])
+        cube = 0.5 * cube + 0.25 * np.moveaxis(beside, 0, axis)
     flat = cube.reshape(len(cube), -1)
     return flat / np.maximum(flat.sum(axis=1, keepdims=True), 1e-9)
 

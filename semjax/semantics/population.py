@@ -4,12 +4,12 @@ import dataclasses
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from semjax.semantics import motion
 from semjax.semantics.belief import LEAST
-from semjax.semantics.outlines import winner
-from semjax.semantics.partition import COLOUR_BINS, blur_histograms, border_pairs, colour_index, overlap
+from semjax.semantics.fused import largest
+from semjax.semantics.partition import COLOUR_BINS, blur_histograms, border_pairs, overlap
 from semjax.semantics.region_state import RegionConfig, RegionState
 
 _PATIENCE = 4  # frames that something must stay unexplained before it becomes a region
@@ -34,19 +34,20 @@ def next_free(used: int, living: list[int]) -> int:
 def update_population(
     state: RegionState,
     lab: UInt8[np.ndarray, "h w 3"],
+    index: Int[np.ndarray, "h w"],
     flow: Float[np.ndarray, "h w 2"],
     motions: Float[np.ndarray, "K 3 2"],
     cfg: RegionConfig,
 ) -> RegionState:
-    """Joins, deaths and births of one frame `lab` whose regions follow the affine `motions`."""
+    """Joins, deaths and births of one frame `lab` (its `colour_index`) whose regions follow the affine `motions`."""
     border, edge = _borders(_owners(state), lab, len(state.ids))
     state = dataclasses.replace(state, kinship=_kinship(state, border, edge, flow, motions))
     state = _deaths(_joins(state, border), cfg)
-    return _births(state, lab, cfg)
+    return _births(state, lab, index, cfg)
 
 
 def _owners(state: RegionState) -> np.ndarray:
-    return winner(state.belief[:-1])
+    return largest(state.belief[:-1])
 
 
 def _borders(owner: np.ndarray, lab: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -127,9 +128,8 @@ def _select(state: RegionState, keep: list[int]) -> RegionState:
     )
 
 
-def _births(state: RegionState, lab: np.ndarray, cfg: RegionConfig) -> RegionState:
+def _births(state: RegionState, lab: np.ndarray, index: np.ndarray, cfg: RegionConfig) -> RegionState:
     """Make regions of what has stayed unexplained and is coherent, the largest first."""
-    index = colour_index(lab)
     old = (state.unexplained >= _PATIENCE).astype(np.uint8)
     least = cfg.min_area * old.size
     count, parts, stats, _ = cv2.connectedComponentsWithStats(old, connectivity=4)

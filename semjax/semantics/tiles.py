@@ -28,20 +28,29 @@ def tiles(
 ) -> UInt8[np.ndarray, "n side side 3"]:
     """The tiles of a picture, row by row, and after several of them the whole picture as one more.
 
-    `most` 1: the whole picture, squeezed into a square. Raises InputError for anything but a uint8 RGB picture.
+    Raises InputError for anything but a uint8 RGB picture.
     """
-    from PIL import Image
-
     if getattr(frame, "dtype", None) != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         raise InputError(
             f"a picture is uint8 [H, W, 3], not {getattr(frame, 'dtype', type(frame))} {np.shape(frame)}"
         )
     rows, columns = grid(*frame.shape[:2], side, most)
-    picture = Image.fromarray(np.ascontiguousarray(frame))
-
-    def scaled(height: int, width: int) -> np.ndarray:
-        return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
-
-    large = scaled(rows * side, columns * side)
+    large = scaled(frame, rows * side, columns * side)
     parts = large.reshape(rows, side, columns, side, 3).swapaxes(1, 2).reshape(-1, side, side, 3)
-    return parts if len(parts) == 1 else np.concatenate([parts, scaled(side, side)[None]])
+    return parts if len(parts) == 1 else np.concatenate([parts, scaled(frame, side, side)[None]])
+
+
+def scaled(frame: UInt8[np.ndarray, "H W 3"], height: int, width: int) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture at another size (bicubic)."""
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(frame))
+    return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def shape_of(height: int, width: int, most: int, step: int) -> tuple[int, int]:
+    """The (height, width) in multiples of `step` nearest to a picture's shape with at most `most` pixels, about."""
+    cells, scale = max(most // step**2, 1), (most / (height * width)) ** 0.5 / step
+    rows = min(max(round(height * scale), 1), cells)
+    columns = min(max(round(width * scale), 1), cells // rows)
+    return rows * step, columns * step

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from semjax.errors import InputError
 from semjax.models.internvl import InternVl, greedy, normalise
 from semjax.models.qwen2 import Cache, empty_cache
-from semjax.semantics.tiles import tiles
+from semjax.semantics.tiles import scaled, shape_of
 
 Pixels = UInt8[np.ndarray, "n side side 3"]
 _TOKENS = ("<img>", "</img>", "<IMG_CONTEXT>", "<|im_start|>", "<|im_end|>")
@@ -64,9 +64,9 @@ class Vlm:
         """The tokens of a text, markers of the chat included."""
         return self.tokenizer.encode(text, add_special_tokens=False)
 
-    def prompt(self, parts: Sequence[str | int], side: int | None = None) -> list[int]:
-        """Tokens of texts and pictures; a number stands for a picture of so many tiles of `side` pixels."""
-        count = self.net.cfg.tokens(side)
+    def prompt(self, parts: Sequence[str | int], size: tuple[int, int] | None = None) -> list[int]:
+        """Tokens of texts and pictures; a number stands for a picture of so many tiles of `size`, see `Clip`."""
+        count = self.net.cfg.tokens(size)
         found: list[int] = []
         for part in parts:
             text = part if isinstance(part, str) else f"<img>{'<IMG_CONTEXT>' * (part * count)}</img>"
@@ -156,19 +156,22 @@ def go_on(
 
 
 class Clip:
-    """A clip and what the model has seen of it: features of a frame are computed once."""
+    """A clip and what the model has seen of it: features of a frame are computed once.
 
-    def __init__(self, vlm: Vlm, video: UInt8[np.ndarray, "T H W 3"], side: int, sharding: Any):
-        self.vlm, self.video, self.side, self.sharding = vlm, video, side, sharding
+    size: height and width in pixels that the model sees frames at, each as one tile.
+    """
+
+    def __init__(self, vlm: Vlm, video: UInt8[np.ndarray, "T H W 3"], size: tuple[int, int], sharding: Any):
+        self.vlm, self.video, self.size, self.sharding = vlm, video, size, sharding
         self.beginning: tuple | None = None  # see `semjax.semantics.judge`
         self.looked = 0  # frames that went through the vision transformer
         self._features: dict[int, jax.Array] = {}
 
     def features(self, frames: Sequence[int]) -> Float[Array, "n N D"]:
-        """Features of frames, each as one square tile, those that are new in one batch."""
+        """Features of frames, each as one tile, those that are new in one batch."""
         new = [frame for frame in dict.fromkeys(frames) if frame not in self._features]
         if new:
-            pictures = np.concatenate([tiles(self.video[frame], self.side, 1) for frame in new])
+            pictures = np.stack([scaled(self.video[frame], *self.size) for frame in new])
             found = look(self.vlm.net, self.vlm.params, self.placed(pictures))
             self._features.update(zip(new, found))
             self.looked += len(new)
@@ -189,21 +192,22 @@ def watch(
     vlm: Vlm,
     video: UInt8[np.ndarray, "T H W 3"],
     *,
-    side: int | None = None,
+    size: tuple[int, int] | None = None,
     sharding: jax.sharding.NamedSharding | None = None,
 ) -> Clip:
     """A clip for `judge.scorer` and `narration.captions`, which share what the model sees of its frames.
 
-    side: pixels of the square that a frame is scaled to. None: three quarters of the training's (336 of 448), where a
-    pair costs a twentieth of the published procedure's; the training's own side costs twice as much.
+    size: height and width in pixels that frames are scaled to. None: the clip's own shape in 9/16 of the pixels of the
+    training's square, where a pair costs a twentieth of the published procedure's. Of 448 x 448 that is 252 x 448 for
+    clips of 16:9, undistorted and as wide as the training's pictures, and 336 x 336 for square ones.
     sharding: how batches of frames and pairs are spread over devices (their first axis), e.g.
     NamedSharding(jax.make_mesh((8,), ("data",)), PartitionSpec("data")); the parameters must lie on all of them.
-    Raises InputError for anything but uint8 [T, H, W, 3] and for a side that is not whole pairs of patches.
+    Raises InputError for anything but uint8 [T, H, W, 3] and for a size that is not whole pairs of patches.
     """
     if getattr(video, "dtype", None) != np.uint8 or video.ndim != 4 or video.shape[3] != 3:
         raise InputError(f"a clip is uint8 [T, H, W, 3], not {np.shape(video)}")
     step = int(vlm.net.cfg.vision.patch_size[0] / vlm.net.cfg.downsample_ratio)
-    side = side or max(3 * vlm.side // 4 // step, 1) * step
-    if side < step or side % step:
-        raise InputError(f"side must be a multiple of {step} pixels, not {side}")
-    return Clip(vlm, video, side, sharding)
+    size = size or shape_of(*video.shape[1:3], 9 * vlm.side**2 // 16, step)
+    if len(size) != 2 or any(n < step or n % step for n in size):
+        raise InputError(f"height and width must be multiples of {step} pixels, not {size}")
+    return Clip(vlm, video, tuple(size), sharding)

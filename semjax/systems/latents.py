@@ -15,6 +15,7 @@ from semjax import tokens, world
 from semjax.errors import InputError
 from semjax.systems.generators import Diffusion, Generator
 from semjax.systems.stretches import gaps_of, places, seen_at
+from semjax.types import ClipInfo
 
 # (latents across, sixteenths between two codes), from coarse to fine
 DETAIL = ((4, 24), (4, 12), (6, 12), (6, 8), (8, 12), (8, 8), (12, 12), (12, 8), (16, 12), (16, 8), (16, 5), (24, 8),
@@ -109,21 +110,23 @@ def receiver_coder(generator: Generator) -> tokens.Autoencoder | None:
 
 
 def readable(
-    arrived: list[tuple[int, tokens.Group]], coder: tokens.Autoencoder | None, name: str
+    arrived: list[tuple[int, tokens.Group]], coder: tokens.Autoencoder | None, name: str, info: ClipInfo
 ) -> list[tuple[int, tokens.Group]]:
-    """The groups that a receiver can show: those of regions, and latents of its own autoencoder's weights.
+    """The groups that a receiver can show: those of regions, and latents of its own autoencoder's weights on grids no
+    finer than the clip's (finer ones are damage, and would be decoded to more than the clip's pixels).
 
-    Raises InputError when groups arrived and none is left, saying which weights they need.
+    Raises InputError when all that arrived are of other weights, saying which.
     """
 
     def fits(group: tokens.Group) -> bool:
         if not tokens.is_latent(group):
             return True
-        mine = coder is not None and coder.weights == group.weights
-        return mine and coder.model.autoencoder.latent_channels == group.codes.shape[3]
+        return (
+            coder is not None and coder.weights == group.weights and coder.holds(group.codes.shape[1:], info)
+        )
 
     kept = [(first, group) for first, group in arrived if fits(group)]
-    if arrived and not kept:
+    if arrived and not kept and all(group.weights != getattr(coder, "weights", b"") for _, group in arrived):
         needed, own = arrived[0][1].weights.hex(), "none" if coder is None else coder.weights.hex()
         raise InputError(
             f"the stream's keyframes are codes of the autoencoder {needed}, and the generator {name!r} has {own}: "

@@ -195,7 +195,7 @@ def receive(
         arrived, coder = list(groups(stream)), None
         if any(tokens.is_latent(group) for _, group in arrived):
             coder = latents.receiver_coder(generator)
-            arrived = latents.readable(arrived, coder, generator.name)
+            arrived = latents.readable(arrived, coder, generator.name, info)
         painters = [(first, _Painter(group, info, coder)) for first, group in arrived]
     for first in range(0, info.frames, step):
         count = min(step, info.frames - first)

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from semjax.errors import InputError
+from semjax.types import ClipInfo
 
 LEVELS = 31  # that a latent may have; beyond the last it is clipped
 _SIXTEENTHS = 16
@@ -62,9 +63,18 @@ class Autoencoder:
 
         return cls.of(*load(folder, parts=("picture",)))
 
+    def finest(self, width: int, height: int) -> tuple[int, int]:
+        """(columns, rows) of the finest grid for pictures of this size."""
+        return max(1, width // self.model.factor), max(1, height // self.model.factor)
+
+    def holds(self, shape: tuple[int, int, int], info: ClipInfo) -> bool:
+        """Whether latents [h, w, C] of this shape may be those of a clip's pictures."""
+        columns, rows = self.finest(info.width, info.height)
+        return shape[0] <= rows and shape[1] <= columns and shape[2] == self.model.autoencoder.latent_channels
+
     def grid(self, width: int, height: int, across: int) -> tuple[int, int]:
         """(columns, rows) of a grid of about `across` columns for pictures of this size, no finer than their own."""
-        most = (max(1, width // self.model.factor), max(1, height // self.model.factor))
+        most = self.finest(width, height)
         columns = min(across, most[0])
         return columns, min(max(1, round(columns * height / width)), most[1])
 

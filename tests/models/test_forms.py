@@ -1,5 +1,7 @@
 """What CPUs compute in other forms agrees with the plain form, forwards and backwards."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,8 +21,14 @@ def plain(x, kernel):
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), AROUND, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-@pytest.mark.parametrize("form", [convolution._gathered, convolution._tiled])
-@pytest.mark.parametrize(("height", "width"), [(6, 8), (5, 7)])
+SMALL, LARGE = (
+    functools.partial(convolution._tiled, form=form)
+    for form in (convolution._SMALL_TILES, convolution._LARGE_TILES)
+)
+
+
+@pytest.mark.parametrize("form", [convolution._gathered, SMALL, LARGE])
+@pytest.mark.parametrize(("height", "width"), [(6, 8), (5, 7), (70, 66)])
 def test_convolutions(form, height, width):
     x, kernel = numbers(2, height, width, 5), numbers(3, 3, 5, 4)
 
@@ -37,19 +45,26 @@ def test_convolutions(form, height, width):
 def test_the_form_follows_the_size(monkeypatch):
     taken = []
     monkeypatch.setattr(convolution, "_gathered", lambda x, k: taken.append("gathered") or plain(x, k))
-    monkeypatch.setattr(convolution, "_tiled", lambda x, k: taken.append("tiled") or plain(x, k))
+    monkeypatch.setattr(convolution, "_tiled", lambda x, k, form: taken.append(form.size) or plain(x, k))
     kernel = jax.ShapeDtypeStruct((3, 3, 256, 256), jnp.float32)
     for size in (16, 32, 128):
         taken.append(size)
         x = jax.ShapeDtypeStruct((1, size, size, 256), jnp.float32)
         jax.eval_shape(lambda x, k: convolution.convolve(x, k, 1, AROUND), x, kernel)
-    assert taken == [16, "gathered", 32, "tiled", 128]
+    assert taken == [16, "gathered", 32, 2, 128, 4]
 
 
 def test_attention():
-    query, key, value = numbers(2, 1024, 2, 6), numbers(2, 600, 2, 6), numbers(2, 600, 2, 6)[:, ::-1]
-    ours = parity.run(attention.attend, query, key, value)
-    assert parity.error(ours, parity.run(jax.nn.dot_product_attention, query, key, value)) < 1e-5
+    inputs = numbers(2, 1024, 2, 6), 9 * numbers(2, 600, 2, 6), numbers(2, 600, 2, 6)[:, ::-1]
+    assert attention._block(attention._KEYS, 600) == 300 and attention._block(attention._KEYS, 601) is None
+
+    def both(f):
+        return parity.run(
+            lambda *a: (f(*a), *jax.grad(lambda *a: (f(*a) ** 2).sum(), (0, 1, 2))(*a)), *inputs
+        )
+
+    for one, other in zip(both(attention.attend), both(jax.nn.dot_product_attention)):
+        assert parity.error(one, other) < 1e-5
 
 
 def test_networks_export_for_all_platforms():

@@ -118,8 +118,32 @@ def test_pictures_of_another_size_get_resampled_positions(pair):
     with torch.no_grad():
         expected = module.get_image_features(parity.channels_first(pixels), return_dict=True).pooler_output
     got = parity.run(functools.partial(net.apply, method="features"), {"params": params}, pixels)
-    assert got.shape[1] == net.cfg.tokens(84)
+    assert got.shape[1] == net.cfg.tokens((84, 84))
     assert parity.error(got, expected) < 1e-4
+
+
+def test_pictures_of_another_shape_are_read_row_by_row(pair):
+    """transformers' parts, put together for a grid of patches that is not square."""
+    module, net, params = pair
+    pixels = np.random.default_rng(3).standard_normal((2, 56, 112, 3)).astype(np.float32)
+    inner = getattr(module, "model", module)
+    with torch.no_grad():
+        out = inner.vision_tower(parity.channels_first(pixels), output_hidden_states=True)
+        layer = net.cfg.vision_feature_layer
+        seen = out.last_hidden_state if layer == -1 else out.hidden_states[layer]
+        seen = seen[:, 1:].reshape(2, 4, 8, -1)
+        joined = torch.stack([seen[:, a::2, b::2] for a in (0, 1) for b in (0, 1)], 3)  # [2, 2, 4, 4, C]
+        own = inner.pixel_shuffle(seen[:, :, :4], 0.5)  # of a square: which of the four comes where
+        order = [
+            next(k for k in range(4) if torch.equal(own[:, :, :, part], joined[:, :, :2, k]))
+            for part in (slice(i * seen.shape[-1], (i + 1) * seen.shape[-1]) for i in range(4))
+        ]
+        expected = inner.multi_modal_projector(joined[:, :, :, order].reshape(2, 8, -1))
+    got = parity.run(functools.partial(net.apply, method="features"), {"params": params}, pixels)
+    assert got.shape[1] == net.cfg.tokens((56, 112)) == 8
+    assert parity.error(got, expected) < 1e-4
+    with pytest.raises(InputError, match="cannot be joined"):
+        net.cfg.tokens((56, 42))
 
 
 def test_there_and_back(pair, tmp_path):

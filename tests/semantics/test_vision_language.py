@@ -117,7 +117,7 @@ def test_two_rounds_are_those_of_transformers_from_scratch(folder, vlm, video):
 
 
 def test_selection_and_captions_share_what_was_seen(vlm, video):
-    clip = vision_language.watch(vlm, video, side=56)
+    clip = vision_language.watch(vlm, video, size=(28, 56))
     score = judge.scorer(clip, JudgeConfig(ahead=4))
     values = [score(0, j) for j in range(1, 8)]
     threshold = (max(values) + min(values)) / 2
@@ -128,6 +128,20 @@ def test_selection_and_captions_share_what_was_seen(vlm, video):
     assert clip.looked == seen == 8
     assert [(text.first, text.last) for text in texts] == [(0, 4), (5, 7)]
     assert all(0 < len(text.text.encode()) <= 300 for text in texts)
+
+
+def test_a_clip_is_seen_in_its_own_shape(vlm):
+    assert tiles.shape_of(288, 512, 9 * 448**2 // 16, 28) == (252, 448)
+    assert tiles.shape_of(512, 512, 9 * 448**2 // 16, 28) == (336, 336)
+    assert tiles.shape_of(10, 4000, 336**2, 28) == (28, 144 * 28)
+    for height, width in ((480, 640), (640, 480), (720, 1280), (100, 100), (3, 5)):
+        size = tiles.shape_of(height, width, 336**2, 28)
+        assert size[0] * size[1] <= 336**2 and 0.85 < size[0] / size[1] / (height / width) < 1.18
+    video = np.random.default_rng(0).integers(0, 256, (3, 30, 90, 3), np.uint8)
+    clip = vision_language.watch(vlm, video, size=(28, 84))
+    assert clip.features([0, 1]).shape[1] == 3 == vlm.net.cfg.tokens((28, 84))
+    scores = judge.direct(clip, 0, [1, 2])
+    assert (np.abs(scores) < 1).all() and scores[0] != scores[1]
 
 
 def test_answers_become_captions():
@@ -150,8 +164,8 @@ def test_what_does_not_fit_is_said(folder, vlm, video, tmp_path):
     with pytest.raises(InputError, match="not InternVL's tokenizer"):
         vision_language.Vlm(vlm.net, vlm.params, transformers.PreTrainedTokenizerFast(
             tokenizer_object=small_vlm.Tokenizer(small_vlm.models.BPE())))  # fmt: skip
-    with pytest.raises(InputError, match="multiple of 28"):
-        vision_language.watch(vlm, video, side=30)
+    with pytest.raises(InputError, match="multiples of 28"):
+        vision_language.watch(vlm, video, size=(28, 30))
     with pytest.raises(InputError, match="a clip is uint8"):
         vision_language.watch(vlm, video[0])
     with pytest.raises(InputError, match="two-round"):
