@@ -16,6 +16,8 @@ _MOTION = (
 )
 _SWEEPS = 5
 _NEAR, _EXTRA = 2, 1.5  # see `rdo.importance_of_place`
+_CLEAN_EXTRA = 3.0  # the same where outlines matter most
+_CLEAN_SPLIT = 2.0  # what a coded frame's bits count for then: fewer frames, each of them better
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Plan:
     lam: float  # weighted error a bit is worth
     gap: int  # longest step from anchor to anchor, in frames
     period: int | None = None  # frames from I-frame to I-frame at most
+    thorough: bool = False  # try pairs of cells too: 1 to 2 % less, slower
+    clean: bool = False  # outlines that are off count for more
 
 
 @dataclasses.dataclass
@@ -33,6 +37,7 @@ class _Choice:
     frame: Frame
     full: np.ndarray  # what the decoder will have
     cost: float
+    bits: float = 0.0
 
 
 class Sender:
@@ -107,7 +112,8 @@ class Sender:
 
     def _far(self, t):
         if t not in self.far:
-            self.far[t] = rdo.importance_of_place(self.x[t], _NEAR, _EXTRA)
+            extra = _CLEAN_EXTRA if self.plan.clean else _EXTRA
+            self.far[t] = rdo.importance_of_place(self.x[t], _NEAR, extra)
         return self.far[t]
 
     def _intra(self, t):
@@ -147,7 +153,7 @@ class Sender:
 
     def _choose(self, t, kind, pred, behind, lam, base=None) -> _Choice:
         """The cheapest of: the prediction as it is, cells anew, cells that correct the prediction."""
-        truth, s = self.x[t], self.plan.scale
+        truth, s, thorough = self.x[t], self.plan.scale, self.plan.thorough
         base = base or Frame()
         if s == 1:
             frame = dataclasses.replace(base, cells=truth.copy(), scale=1)
@@ -170,13 +176,13 @@ class Sender:
         for init, carry in trials:
             cells = init.copy()
             maps = (truth, self._far(t), grid, back, nref, s, WEIGHTS, self.weights, lam, self.table)
-            error, bits = rdo.refine(cells, start, *maps, _SWEEPS, carry, pred)
+            error, bits = rdo.refine(cells, start, *maps, _SWEEPS, carry, pred, thorough)
             if nref and rdo.revert(cells, grid, *maps, carry, pred):
-                error, bits = rdo.refine(cells, start, *maps, _SWEEPS, carry, pred)
+                error, bits = rdo.refine(cells, start, *maps, _SWEEPS, carry, pred, thorough)
             if best_one is None or error + lam * bits < best_one.cost:
                 frame = dataclasses.replace(base, cells=cells, scale=s, carry=carry)
                 full = enlarge(cells, s, height, width, WEIGHTS, carry, grid, pred)
-                best_one = _Choice(frame, full, error + lam * bits)
+                best_one = _Choice(frame, full, error + lam * bits, bits)
         if self.counts is not None and not best_one.frame.skip:
             prices.count(best_one.frame.cells, grid, back, nref, self.counts)
         return best_one
@@ -203,6 +209,8 @@ class Sender:
         left, left_tree = self._interval(a, middle, first, choice.full)
         right, right_tree = self._interval(middle, b, choice.full, last)
         split = choice.cost + left + right + 2 * self.plan.lam
+        if self.plan.clean:
+            split += (_CLEAN_SPLIT - 1) * self.plan.lam * (choice.bits + 2)
         if split < cost or lossless:
             return split, (choice, pred, left_tree, right_tree)
         return cost, None

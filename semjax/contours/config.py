@@ -22,6 +22,9 @@ class ContourConfig:
             of less than 0.02 % of it left out), in as few bytes as can be found. Only profile "best".
         bytes_per_frame: instead of a tolerance, the most bytes a unit may take for each of its frames.
             Only profile "best".
+        edges: with a target mIoU, the boundary F (2 pixels) that is aimed at as well: where the fewest bytes for the
+            mIoU give less, up to 22 % more are spent on outlines (0: none). None aims at 0.8 for a mIoU of 0.95,
+            0.6 for 0.9 and so on, for up to 16.5 % more.
         weights: (label, importance) pairs; the others have 1. 0 leaves a label out of the mIoU.
         lookahead: frames the sender may wait for, 1 (each frame leaves at once) to 16. Only profile "best".
         symbols: the paper's Q, the number of values a vertex difference is coded with (8 to 256; larger
@@ -37,6 +40,7 @@ class ContourConfig:
     tolerance: float = 1.5
     target_miou: float | None = None
     bytes_per_frame: float | None = None
+    edges: float | None = None
     weights: tuple[tuple[int, float], ...] = ()
     lookahead: int = 16
     symbols: int = 64
@@ -68,6 +72,10 @@ class ContourConfig:
                 (
                     self.bytes_per_frame is not None and not self.bytes_per_frame > 0,
                     f"bytes_per_frame must be above 0, got {self.bytes_per_frame}",
+                ),
+                (
+                    self.edges is not None and not 0 <= self.edges <= 1,
+                    f"edges must be a boundary F from 0 to 1, or None, got {self.edges}",
                 ),
                 (
                     self.target_miou is not None and self.bytes_per_frame is not None,

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from semjax.contours import best, prices
+from semjax.contours import best, outlines, prices
 from semjax.contours.best import Codec
 from semjax.contours.best_encoder import Plan, Sender
 from semjax.contours.config import ContourConfig
@@ -26,6 +26,8 @@ _TRIES = 7
 _CLOSE = 0.015  # share of the allowed loss that a search may leave unused
 _SLOPE = 0.75  # payloads grow about with this power of 1 / loss ...
 _STEEP = 1.7  # ... and the loss that a lambda leads to with 1 / this power of it
+_LOST = 4.0  # share of outlines that may be off for each share of the regions that may
+SPEND, SPEND_MORE = 0.165, 0.22  # share of bytes that may go to cleaner outlines, unasked and asked
 LOSSLESS_BIT = 1.2  # what a bit of motion is worth in mispredicted pixels
 
 
@@ -103,8 +105,9 @@ def edge_cost(labels, weights) -> float:
 class Passes:
     """Runs of the encoder over one unit at different finenesses, each done once."""
 
-    def __init__(self, labels: np.ndarray, cfg: ContourConfig, evenness: float = 0.0):
-        self.labels, self.cfg = labels, cfg
+    def __init__(self, labels: np.ndarray, cfg: ContourConfig, evenness: float = 0.0, clean: bool = False):
+        self.labels, self.cfg, self.clean = labels, cfg, clean
+        self.made = {}  # settings of payloads made by `at`: {payload: (scale, lam)}
         self.weights = pixel_weights(labels, cfg, evenness)
         self.edge = edge_cost(labels, self.weights)
         self.importance = importance(cfg)
@@ -121,9 +124,15 @@ class Passes:
 
     def at(self, scale: int, lam: float) -> tuple[bytes, float]:
         """The unit with cells of `scale` pixels, a bit worth `lam` wrong pixels at an outline: (payload, mIoU)."""
-        plan = Plan(scale, lam * self.edge, self.gap, self.cfg.period)
+        thorough = self.cfg.target_miou is not None
+        plan = Plan(scale, lam * self.edge, self.gap, self.cfg.period, thorough, self.clean)
         payload, maps = self._send(plan, self.weights)
+        self.made[payload] = scale, lam
         return payload, mean_iou(self.labels, maps, self.importance)
+
+    def outlines(self, payload: bytes) -> float:
+        """Boundary F of a payload."""
+        return outlines.boundary_f(self.labels, best.decode_unit(payload, *self.labels.shape))
 
     def _send(self, plan, weights):
         codec = Codec(*eb.new_encoder(), *self.labels.shape[1:])
@@ -142,12 +151,25 @@ def encode_unit(labels: np.ndarray, cfg: ContourConfig) -> bytes:
         # Which costs reach the mean IoU in fewer bytes depends on how much the sizes of the regions differ.
         several = len(np.unique(passes.weights[passes.weights > 0])) > 1
         ways = [passes, Passes(labels, cfg, EVENNESS)] if several else [passes]
-        return min((_reach_quality(way, cfg.target_miou) for way in ways), key=len)
+        payload, way = min(
+            ((_reach_quality(way, cfg.target_miou), way) for way in ways), key=lambda one: len(one[0])
+        )
+        return _cleaned(labels, cfg, payload, way)
     if cfg.bytes_per_frame is not None:
         return _reach_size(passes, cfg.bytes_per_frame * len(labels))
     if cfg.tolerance == 0:
         return passes.lossless()[0]
     return passes.lossy(1 + 2.2 * cfg.tolerance)[0]
+
+
+def _cleaned(labels, cfg, payload, way) -> bytes:
+    """The payload, or one somewhat larger with outlines nearer to where they belong: `ContourConfig.edges`."""
+    if payload not in way.made:  # without loss
+        return payload
+    aim = cfg.edges if cfg.edges is not None else 1 - _LOST * (1 - cfg.target_miou)
+    clean = Passes(labels, cfg, clean=True)
+    clean.made = way.made
+    return outlines.cleaner(clean, payload, aim, SPEND if cfg.edges is None else SPEND_MORE)
 
 
 def _reach_quality(passes, target) -> bytes:
@@ -205,6 +227,10 @@ class _Search:
             else:
                 _, lam, loss, _ = low or high
                 steep = _STEEP * (1 if len(mine) < 2 else 1.5)
+                if len(mine) > 2:  # all on one side: the loss may grow more slowly than it usually does
+                    one, two = good[-2:] if low else bad[:2]
+                    rise = np.log(two[2] / one[2])
+                    steep = min(max(np.log(two[1] / one[1]) / rise, steep), 12.0) if rise > 0.01 else steep
                 lam *= min(max((aim / loss) ** steep, 0.05), 20.0)
             self.run(scale, lam)
 
@@ -215,9 +241,19 @@ class _Search:
             return False
         old = next(t for t in self.tried if t[3] is found)
         loss = self.run(scale, old[1] * (old[0] / scale) ** (0.8 if scale > 4 else 2.5))
-        if len(self.tried[-1][3]) * loss ** (_SLOPE if loss < 1 else 1.3) < 0.99 * len(found):
+        if len(self.tried[-1][3]) * loss ** max(self._slope(old), _SLOPE if loss < 1 else 1.3) < 0.99 * len(
+            found
+        ):
             self.settle(scale, len(found))
         return len(self.found()) < len(found)
+
+    def _slope(self, one) -> float:
+        """The power of 1 / loss that payloads grow with around a pass, as far as another with its cells says so."""
+        others = [t for t in self.tried if t[0] == one[0] and abs(np.log(t[2] / one[2])) > 0.05]
+        if not others:
+            return _SLOPE
+        other = max(others, key=lambda t: abs(np.log(t[2] / one[2])))
+        return min(max(np.log(len(one[3]) / len(other[3])) / np.log(other[2] / one[2]), _SLOPE), 2.0)
 
     def found(self) -> bytes | None:
         """The smallest payload that meets the target."""

@@ -11,6 +11,7 @@ from semjax.contours.grid import agrees, enlarged, new_scratch
 from semjax.contours.prices import (
     bits_around,
     bits_of_cells,
+    cell_bits,
     quiet_cells,
     sum_around,
     update_bits,
@@ -196,10 +197,54 @@ def _candidates(cells, start, g1, g2, r, c, cand):
     return n
 
 
-@njit(cache=True, nogil=True)
-def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, sweeps, carry, pred):
-    """Improve `cells` in place by single-cell changes until none pays; returns (error, bits).
+@eb.call
+def _try_pairs(cells, bits, err, fresh, cand, n, maps, r, c):
+    """Give (r, c) and the cell east or south of it one of n labels together, in place, if it pays; whether it did."""
+    truth, far, g1, g2, nref, s, weights, wt, lam, table, carry, held, columns, scratch, block = maps
+    h, w = cells.shape
+    now = cells[r, c]
+    for j in range(n):
+        for way in range(2):
+            r2, c2 = r + way, c + 1 - way
+            if r2 >= h or c2 >= w or cells[r2, c2] == cand[j]:
+                continue
+            was = cells[r2, c2]
+            top, bottom, left, right = max(r - 2, 0), min(r2 + 3, h), max(c - 2, 0), min(c2 + 3, w)
+            gain = 0.0
+            for y in range(top, bottom):
+                for x in range(left, right):
+                    gain -= err[y, x]
+                    if y >= r and x >= c - 1:
+                        gain -= lam * bits[y, x]
+            cells[r, c] = cells[r2, c2] = cand[j]
+            gain += lam * window_bits(cells, g1, g2, nref, r, bottom, c - 1, right, table)
+            k = 0
+            for y in range(top, bottom):
+                for x in range(left, right):
+                    if gain < -1e-9:
+                        fresh[k] = _cell_error(
+                            cells, truth, far, y, x, s, weights, wt, carry, g1, held, columns, scratch, block
+                        )
+                        gain += fresh[k]
+                        k += 1
+            if gain < -1e-9:
+                k = 0
+                for y in range(top, bottom):
+                    for x in range(left, right):
+                        err[y, x] = fresh[k]
+                        k += 1
+                        if y >= r and x >= c - 1:
+                            bits[y, x] = cell_bits(cells, g1, g2, nref, y, x, table)
+                return True
+            cells[r, c], cells[r2, c2] = now, was
+    return False
 
+
+@njit(cache=True, nogil=True)
+def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, sweeps, carry, pred, pairs):
+    """Improve `cells` in place by changes of one cell, with `pairs` also of two, until none pays.
+
+    Returns (error, bits).
     start: the majority cells of the truth, candidates like the neighbours' and the predictions'.
     """
     h, w = cells.shape
@@ -221,6 +266,8 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
     fresh, best_fresh = np.zeros(25), np.zeros(25)
     cand = np.zeros(16, np.int64)
     awake = _undecided(cells, start, g1, g2)
+    maps = (truth, far, g1, g2, nref, s, weights, wt, lam, table, carry, held, columns, scratch, block)
+    pair_fresh = np.zeros(30)
     for _ in range(sweeps):
         changes = 0
         for r in range(h):
@@ -276,6 +323,9 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
                         if rr >= 0 and cc >= 0 and rr < h and cc < w:
                             err[rr, cc] = best_fresh[k]
                     awake[max(r - 2, 0) : r + 3, max(c - 2, 0) : c + 3] = True
+                elif pairs and _try_pairs(cells, bits, err, pair_fresh, cand, n, maps, r, c):
+                    changes += 1
+                    awake[max(r - 2, 0) : r + 4, max(c - 2, 0) : c + 4] = True
         if changes == 0:
             break
     return err.sum(), bits.sum()

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from semjax.semantics import motion
+from semjax.semantics.fused import off_course
 from semjax.semantics.partition import COLOUR_BINS, blur_histograms, colour_histograms
 from semjax.semantics.smoothing import edge_aware
 
@@ -34,7 +35,11 @@ _LEARN = 0.1  # share of a region's colours renewed with every frame
 
 def carry_plainly(belief: Belief, flow: Float[np.ndarray, "h w 2"]) -> Belief:
     """The probabilities moved along the flow, and nothing else."""
-    return np.stack([motion.warp(plane, flow) for plane in belief])
+    position = motion.pixel_grid(*flow.shape[:2]) + flow
+    border = cv2.BORDER_REPLICATE
+    return np.stack(
+        [cv2.remap(plane, position, None, cv2.INTER_LINEAR, borderMode=border) for plane in belief]
+    )
 
 
 def carry(belief: Belief, flow: Float[np.ndarray, "h w 2"]) -> Belief:
@@ -158,8 +163,7 @@ def drift_evidence(drift: Float[np.ndarray, "h w 2"], prior: Belief) -> Belief:
     for plane in prior[:-1]:
         fit = motion.fit_affine(drift, plane * (plane > 0.5))
         own = motion.affine_flow(fit, *plane.shape)
-        off = motion.length(drift - own) / (0.8 + 0.15 * motion.length(own))
-        evidence.append(-0.5 * np.minimum(off, _DRIFT_CAP) ** 2)
+        evidence.append(off_course(drift, own, _DRIFT_CAP))
     unknown = np.full(drift.shape[:2], -0.5 * (_DRIFT_CAP / 2) ** 2, np.float32)
     return _DRIFT_TRUST * np.stack([*evidence, unknown])
 

@@ -121,7 +121,7 @@ def fit_affine(
     if len(used) < 4:
         return np.zeros((3, 2), np.float32)
     used = used[:: max(1, len(used) // _ENOUGH)]
-    basis = _basis(height, width)[::step, ::step].reshape(-1, 3)[used].astype(np.float64)
+    basis = _coarse_basis(height, width, step)[used]
     target = flow[::step, ::step].reshape(-1, 2)[used].astype(np.float64)
     weight = weight[used].astype(np.float64)
     total = weight.sum()
@@ -138,6 +138,14 @@ def fit_affine(
 def affine_flow(affine: Float[np.ndarray, "3 2"], height: int, width: int) -> Float[np.ndarray, "h w 2"]:
     """The dense backward flow of an affine motion fitted on a picture of this size."""
     return _basis(height, width) @ affine.astype(np.float32)
+
+
+@functools.lru_cache(maxsize=8)
+def _coarse_basis(height: int, width: int, step: int) -> np.ndarray:
+    """[n, 3] of every `step`-th row and column of `_basis`, float64, not to be written to."""
+    basis = _basis(height, width)[::step, ::step].reshape(-1, 3).astype(np.float64)
+    basis.flags.writeable = False
+    return basis
 
 
 @functools.lru_cache(maxsize=4)

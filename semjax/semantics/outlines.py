@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int16, UInt8
 
+from semjax.semantics.fused import largest
+
 REACH = 5  # pixels that an outline may move
 _WINDOW = 8  # half the side of the neighbourhood that tells a region's colour
 _SIGMA = 12.0  # distance in Lab that counts
@@ -25,7 +27,7 @@ def snap(
     before: the label map drawn last, -1 where it says nothing any more: outlines stay with it where the colours do
     not object, so that they do not flicker.
     """
-    owner = winner(planes)
+    owner = largest(planes)
     names = np.array(ids, np.uint8)
     if len(ids) == 1:
         return names[owner]
@@ -47,16 +49,6 @@ def snap(
         least[box][y, x] = cost[better]
         best[box][y, x] = k
     return names[best]
-
-
-def winner(planes: Float[np.ndarray, "K h w"]) -> UInt8[np.ndarray, "h w"]:
-    """The number of the largest plane, the first of equals: NumPy's argmax over the first axis, but faster."""
-    owner, most = np.zeros(planes.shape[1:], np.uint8), planes[0].copy()
-    for k, plane in enumerate(planes[1:], start=1):
-        larger = plane > most
-        owner[larger] = k
-        most[larger] = plane[larger]
-    return owner
 
 
 def _cost(

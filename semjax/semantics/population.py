@@ -8,7 +8,7 @@ from jaxtyping import Float, Int, UInt8
 
 from semjax.semantics import motion
 from semjax.semantics.belief import LEAST
-from semjax.semantics.outlines import winner
+from semjax.semantics.fused import largest
 from semjax.semantics.partition import COLOUR_BINS, blur_histograms, border_pairs, overlap
 from semjax.semantics.region_state import RegionConfig, RegionState
 
@@ -47,7 +47,7 @@ def update_population(
 
 
 def _owners(state: RegionState) -> np.ndarray:
-    return winner(state.belief[:-1])
+    return largest(state.belief[:-1])
 
 
 def _borders(owner: np.ndarray, lab: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

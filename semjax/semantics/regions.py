@@ -19,7 +19,8 @@ from semjax.errors import InputError
 from semjax.semantics import belief as filtering
 from semjax.semantics import motion
 from semjax.semantics.change import cut_step
-from semjax.semantics.outlines import snap, winner
+from semjax.semantics.fused import largest
+from semjax.semantics.outlines import snap
 from semjax.semantics.partition import cells, colour_histograms, colour_index, merge_cells
 from semjax.semantics.population import next_free, update_population
 from semjax.semantics.region_state import RegionConfig, RegionState
@@ -150,7 +151,7 @@ def _step(sight: _Sight, state: RegionState, cfg: RegionConfig) -> tuple[RegionS
         state, cut=cut_state, size=sight.frame.shape[:2], grey=sight.grey, lab=sight.lab
     )
     belief = _settled(state, cfg)
-    return dataclasses.replace(state, drawn=np.array(state.ids, np.int16)[winner(belief)]), belief
+    return dataclasses.replace(state, drawn=np.array(state.ids, np.int16)[largest(belief)]), belief
 
 
 def _working_picture(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -280,7 +281,7 @@ def _outlined(now: _Followed, last: np.ndarray | None, cfg: RegionConfig) -> np.
     planes = [cv2.GaussianBlur(plane, (0, 0), sigma) if sigma > 0 else plane for plane in belief]
     planes = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in planes])
     if not cfg.smoothness:
-        return np.array(state.ids, np.uint8)[winner(planes)]
+        return np.array(state.ids, np.uint8)[largest(planes)]
     before = None
     if last is not None and state.flow is not None:
         ratio = np.float32([size[0] / belief.shape[2], size[1] / belief.shape[1]])
@@ -311,7 +312,7 @@ def _without_specks(
     """
     belief = belief.copy()
     for _ in range(2):
-        owner, changed = winner(belief), False
+        owner, changed = largest(belief), False
         for k, name in enumerate(ids):
             mine = (owner == k).astype(np.uint8)
             count, parts, stats, _ = cv2.connectedComponentsWithStats(mine, connectivity=4)

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from semjax.semantics.fused import line, products, slopes
+
 Plane = Float[np.ndarray, "h w"]
 
 
@@ -38,15 +40,11 @@ def edge_aware(guide: Float[np.ndarray, "h w 3"], radius: int, flat: float) -> C
     irr, irg, irb = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
     igg, igb, ibb = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
     determinant = rr * irr + rg * irg + rb * irb
-    irr, irg, irb, igg, igb, ibb = (x / determinant for x in (irr, irg, irb, igg, igb, ibb))
+    inverse = np.stack([x / determinant for x in (irr, irg, irb, igg, igb, ibb)])
+    channels, means = np.stack([r, g, b]), np.stack([mr, mg, mb])
 
     def smooth(plane: Plane) -> Plane:
-        mp = mean(plane)
-        cr, cg, cb = (mean(c * plane) - m * mp for c, m in ((r, mr), (g, mg), (b, mb)))
-        ar = irr * cr + irg * cg + irb * cb
-        ag = irg * cr + igg * cg + igb * cb
-        ab = irb * cr + igb * cg + ibb * cb
-        offset = mean(mp - ar * mr - ag * mg - ab * mb)
-        return mean(ar) * r + mean(ag) * g + mean(ab) * b + offset
+        terms = slopes(inverse, means, mean(plane), *map(mean, products(channels, plane)))
+        return line(channels, *map(mean, terms))
 
     return smooth

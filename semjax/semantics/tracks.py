@@ -169,7 +169,7 @@ def _update(state: TrackState, frame: np.ndarray, labels: np.ndarray) -> TrackSt
     camera = state.camera
     new_scene, cut = cut_step(small, state.cut, CutConfig())
     if state.grey is not None and not new_scene:
-        flow = motion.dense_flow(grey, state.grey)
+        flow = motion.dense_flow(grey, state.grey, quick=True)
         own = _camera_motion(flow, label)
         camera = _add(camera, own, work)
         step = {k: _label_step(flow, own, label == k) for k in np.unique(label)}

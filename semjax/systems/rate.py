@@ -25,7 +25,7 @@ DEFAULT_FLOOR = 1500  # bytes that a clip gets without --bitrate however short i
 SLACK = 0.1  # the rate is met within this share
 COARSEST, FINEST = 24.0, 0.7  # tolerances in pixels for 512 of picture diagonal
 CONTOUR_SHARE, CAPTION_SHARE, KEYFRAME_SHARE = 0.35, 0.12, 0.35
-NEAR, AIM, TRIES = (0.75, 1.05), 0.9, 4  # what share of their bytes contours should take; passes to find out
+NEAR, AIM, TRIES = (0.7, 1.05), 0.9, 4  # what share of their bytes contours should take; passes to find out
 BUSY_BYTES, STEEP = (
     0.0034,
     1.1,

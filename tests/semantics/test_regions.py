@@ -11,6 +11,7 @@ from moving_shapes import best_overlap, clip
 
 from semjax.errors import InputError
 from semjax.semantics import RegionConfig, RegionState, find_each, find_regions, regions_init, segment
+from semjax.semantics.reweighting import weighted_median
 
 RED, BLUE, GREY = (200, 40, 40), (50, 70, 200), (150, 150, 150)
 TWO = (("disc", RED, 16, (30, 40), (2, 0.5)), ("box", BLUE, 12, (110, 60), (-1, 0)))
@@ -172,3 +173,11 @@ def test_frames_of_another_kind_are_refused():
 def test_smoothness_may_be_off_or_strong(smoothness):
     video, truth = clip(frames=8, shapes=TWO)
     assert best_overlap(segment(video, RegionConfig(smoothness=smoothness)), truth, 1) > 0.7
+
+
+@given(st.lists(st.tuples(st.integers(-4, 4), st.integers(1, 3)), min_size=1, max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_a_weighted_median_is_the_least_value_with_half_of_the_weight(pairs):
+    values, weight = (np.array(column, float) for column in zip(*pairs))
+    reached = [v for v in values if weight[values <= v].sum() >= weight.sum() / 2]
+    assert weighted_median(values, weight) == min(reached)

@@ -17,6 +17,7 @@ from semjax.errors import InputError, RateError
 from semjax.models.autoencoder_kl import KlConfig
 from semjax.systems import latents, mirage, records
 from semjax.systems.generators import Diffusion
+from semjax.tokens import latents as code
 from semjax.types import Caption, FrameStatus
 
 
@@ -183,6 +184,18 @@ def test_grids_and_channels(coder):
     assert coder.grid(3, 200, 8) == (1, 50) and coder.grid(2, 2, 4) == (1, 1)
     with pytest.raises(InputError, match="4 channels, not 3"):
         coder.decode(np.zeros((2, 2, 3), np.float32))
+
+
+def test_presets_have_latents_or_say_that_they_have_none():
+    """Stable Diffusion's sizes, traced without weights: small pictures to latents an eighth as large and back."""
+    model = generator.preset("sd15")
+    params = {"picture": generator.param_shapes(model)["picture"]}
+    there, back = code._jitted(model)
+    small = jax.ShapeDtypeStruct((72, 128, 3), np.uint8)
+    found = jax.eval_shape(there, params, small)
+    assert found.shape == (9, 16, 4) and found.dtype == np.float32
+    assert jax.eval_shape(back, params, found) == small
+    assert tokens.Autoencoder.of(generator.preset("tiny"), {}) is None
 
 
 @pytest.mark.parametrize("shape", [(1, 31, 17), (2, 9, 200), (40, 24, 24)])
