@@ -41,7 +41,9 @@ def ablation(params: dict, cfg: GeneratorConfig, folder: Path, most: int = 8) ->
     """
     clips = [read_example(f) for f in sorted(folder.glob("*.npz")) if is_held_back(f)][:most]
     if not clips:
-        raise InputError(f"none of the examples in {folder} is held back (one in forty is); write more of them")
+        raise InputError(
+            f"none of the examples in {folder} is held back (one in forty is); write more of them"
+        )
     rows = ["| variant | " + " | ".join(MEASURES) + " |", "|---|" + "--:|" * len(MEASURES)]
     own = np.mean([float(metrics.warping_error(c.frames, c.frames)) for c in clips])
     rows.append("| the clips themselves | " + " | ".join([""] * (len(MEASURES) - 1)) + f" | {own:.5f} |")
