@@ -26,10 +26,8 @@ SLACK = 0.1  # the rate is met within this share
 COARSEST, FINEST = 24.0, 0.7  # tolerances in pixels for 512 of picture diagonal
 CONTOUR_SHARE, CAPTION_SHARE, KEYFRAME_SHARE = 0.35, 0.12, 0.35
 NEAR, AIM, TRIES = (0.7, 1.05), 0.9, 4  # what share of their bytes contours should take; passes to find out
-BUSY_BYTES, STEEP = (
-    0.0034,
-    1.1,
-)  # contour bytes for a `business` of 1 at 4 pixels; finer by x costs x^STEEP (measured)
+BUSY_BYTES = 0.0034  # contour bytes for a `business` of 1 at 4 pixels (measured)
+STEEP = 1.1  # a tolerance finer by x costs about x^STEEP times the bytes (measured)
 LEAST_KEYFRAME = 0.016  # bytes a pixel below which a still shows little more than the texture layer does
 ROUNDS = 8
 
@@ -233,6 +231,8 @@ def _finest_within(coder: Coder, tolerance: float | None, limit: int) -> float:
     steep, tried = STEEP, []  # [(tolerance, bytes)]
     for _ in range(TRIES):
         now = round(min(max(now, finest), coarsest), 2)
+        if any(now == t for t, _ in tried):
+            break  # nothing lies between
         size = max(coder.contour_estimate(now), 1)
         ended = now <= 1.1 * finest if size <= limit else now == coarsest
         if ended or NEAR[0] * limit <= size <= NEAR[1] * limit:
