@@ -35,10 +35,11 @@ def encode_still(image: UInt8[np.ndarray, "H W 3"], max_bytes: int) -> bytes:
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise InputError(f"a keyframe is uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
+    digest = hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
     best, least = None, None
     for kind in range(len(KINDS)):
         for scale in _SCALES:
-            trial, smallest = _best_quality(image, kind, scale, max_bytes)
+            trial, smallest = _best_quality(image, digest, kind, scale, max_bytes)
             least = smallest if least is None else min(least, smallest)
             if trial and (best is None or trial.error < best.error):
                 best = trial
@@ -89,9 +90,8 @@ def _known(digest: bytes, shape: tuple[int, ...], kind: int, scale: int) -> tupl
     return {}, {}
 
 
-def _best_quality(image, kind, scale, max_bytes) -> tuple[_Trial | None, int]:
+def _best_quality(image, digest, kind, scale, max_bytes) -> tuple[_Trial | None, int]:
     """The best trial within `max_bytes` at one format and scale (or None), and the least bytes seen."""
-    digest = hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
     sizes, errors = _known(digest, image.shape, kind, scale)
 
     def bytes_at(quality: int) -> int:

@@ -203,9 +203,8 @@ class Between:
     def frame(self, k: int, g: int) -> np.ndarray:
         """The map k of g steps on the way, uint8 [H, W]."""
         out = np.full(self.shape, self.ground, np.uint8)
-        best = np.full(
-            self.shape, -(1 << 30), np.int32
-        )  # averages are sums of at most 16 distances up to _FAR
+        # below all averages, which are sums of at most 16 distances up to _FAR
+        best = np.full(self.shape, -(1 << 30), np.int32)
         for label, (rows, columns), fields, centres, move in self.parts:
             at = rows.start, columns.start
             _blend(fields[0], fields[1], centres[0], centres[1], move, k, g, label, at, best, out)

@@ -67,13 +67,13 @@ def boundary_f(truth: np.ndarray, decoded: Iterable[np.ndarray]) -> float:
     return float((total[frames > 0] / frames[frames > 0]).mean())
 
 
-def cleaner(passes, payload: bytes, aim: float, spend: float) -> bytes:
+def cleaner(passes, payload: bytes, scale: int, lam: float, aim: float, spend: float) -> bytes:
     """A payload of at most 1 + `spend` times the size whose outlines are cleaner, if there is one.
 
-    passes: `rate.Passes` whose pixels far from an outline count for more; payload: what meets its target mIoU.
+    passes: `rate.Passes` whose pixels far from an outline count for more; payload: what meets its target mIoU, made
+    with cells of `scale` pixels and `lam`.
     Returns the smallest payload found whose boundary F is at least `aim`, else the one of greatest F.
     """
-    scale, lam = passes.made[payload]
     found = [(passes.outlines(payload), payload)]
     if found[0][0] >= aim or spend <= 0:
         return payload

@@ -19,9 +19,8 @@ from semjax.errors import RateError
 MIN_SHARE = 2e-4  # labels that fill less of a unit are left out of its mIoU
 KAPPA = 0.15  # wrong pixels a bit is worth, for each square pixel of a cell
 _FINEST, _COARSEST = 0.25, float(MAX_SCALE)
-EVENNESS = (
-    0.3  # how far costs of labels of different size are brought together: 0 as the mIoU has them, 1 alike
-)
+# How far costs of labels of different size are brought together: 0 as the mIoU has them, 1 alike.
+EVENNESS = 0.3
 _TRIES = 7
 _CLOSE = 0.015  # share of the allowed loss that a search may leave unused
 _SLOPE = 0.75  # payloads grow about with this power of 1 / loss ...
@@ -167,9 +166,8 @@ def _cleaned(labels, cfg, payload, way) -> bytes:
     if payload not in way.made:  # without loss
         return payload
     aim = cfg.edges if cfg.edges is not None else 1 - _LOST * (1 - cfg.target_miou)
-    clean = Passes(labels, cfg, clean=True)
-    clean.made = way.made
-    return outlines.cleaner(clean, payload, aim, SPEND if cfg.edges is None else SPEND_MORE)
+    spend = SPEND if cfg.edges is None else SPEND_MORE
+    return outlines.cleaner(Passes(labels, cfg, clean=True), payload, *way.made[payload], aim, spend)
 
 
 def _reach_quality(passes, target) -> bytes:

@@ -57,14 +57,8 @@ class Passes:
 
     cfg = ContourConfig(target_miou=0.9)
 
-    def __init__(self):
-        self.made = {bytes(1000): (8, 10.0)}
-
     def at(self, scale, lam):
-        size = int(1000 * (10 / lam) ** 0.6 * (8 / scale) ** 0.2)
-        payload = bytes(size)
-        self.made[payload] = scale, lam
-        return payload, 0.95
+        return bytes(int(1000 * (10 / lam) ** 0.6 * (8 / scale) ** 0.2)), 0.95
 
     def outlines(self, payload):
         return 1 - 300 / len(payload) if len(payload) != 1000 else 0.7
@@ -72,11 +66,11 @@ class Passes:
 
 def test_cleaner_spends_no_more_than_it_may():
     start = bytes(1000)
-    assert outlines.cleaner(Passes(), start, 0.7, 0.2) is start
-    assert outlines.cleaner(Passes(), start, 0.9, 0.0) is start
-    most = outlines.cleaner(Passes(), start, 0.9, 0.2)
+    assert outlines.cleaner(Passes(), start, 8, 10.0, 0.7, 0.2) is start
+    assert outlines.cleaner(Passes(), start, 8, 10.0, 0.9, 0.0) is start
+    most = outlines.cleaner(Passes(), start, 8, 10.0, 0.9, 0.2)
     assert 1150 < len(most) <= 1200
-    enough = outlines.cleaner(Passes(), start, 0.72, 0.2)
+    enough = outlines.cleaner(Passes(), start, 8, 10.0, 0.72, 0.2)
     assert 1000 < len(enough) <= 1200 and Passes().outlines(enough) >= 0.72
 
 
@@ -86,7 +80,7 @@ def test_cleaner_keeps_the_target():
             return super().at(scale, lam)[0], 0.8
 
     start = bytes(1000)
-    assert outlines.cleaner(Poor(), start, 0.9, 0.2) is start
+    assert outlines.cleaner(Poor(), start, 8, 10.0, 0.9, 0.2) is start
 
 
 def test_edges_buy_cleaner_outlines():
