@@ -1,9 +1,9 @@
 """Sheets on which a person can judge the chosen keyframes: `keyframe_sheets.py FOLDER --out docs/images/keyframes`.
 
-FOLDER holds clips (folders with video.mp4, frames/*.png or *.png), at any depth. A sheet has the keyframes in a row,
-the score of every frame against the keyframe before it over time, and the clip in a strip under it. Frames are drawn
-anew: each as at most 40 areas of one flat colour, the outlines of the regions that the scorer saw in white. So no
-picture of a clip is in its sheet; `--pictures` shows the frames themselves.
+FOLDER holds clips, at any depth (see `evaluation.clips.find_clips`). A sheet has the keyframes in a row, the score of
+every frame against the keyframe before it over time, and the clip in a strip under it. Frames are drawn anew: each as
+at most 40 areas of one flat colour, the outlines of the regions that the scorer saw in white. So no picture of a clip
+is in its sheet; `--pictures` shows the frames themselves.
 """
 
 import argparse
@@ -11,19 +11,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from evaluation.clips import find_clips, load
 from PIL import Image, ImageDraw, ImageFont
 
 WIDTH, STRIP, CURVE, AREAS = 960, 12, 90, 40
 KEY, INK, GREY = (200, 30, 40), (30, 30, 30), (150, 150, 150)
-
-
-def clips(folder: Path) -> list[Path]:
-    """The folders of a tree that hold a clip, by name."""
-    inner = [folder, *(p for p in folder.rglob("*") if p.is_dir())]
-    inner = [p for p in inner if p.name not in ("frames", "labels", "instances")]
-    return sorted(
-        p for p in inner if (p / "video.mp4").exists() or (p / "frames").is_dir() or any(p.glob("*.png"))
-    )
 
 
 def drawing(frame: np.ndarray, labels: np.ndarray, width: int) -> np.ndarray:
@@ -137,8 +129,6 @@ def sheet(name: str, video: np.ndarray, stride: int, pictures: bool) -> tuple[_P
 
 def main() -> None:
     """Parse the command line."""
-    from bench_semantics import read_clip
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True)
@@ -149,11 +139,11 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="names of clips")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    for clip in clips(args.folder):
-        name = "_".join(clip.relative_to(args.folder).parts) or clip.name
+    for clip in find_clips(args.folder):
+        name = clip.name.replace("/", "_")
         if args.only and name not in args.only:
             continue
-        page, line = sheet(name, read_clip(clip)[0], args.stride, args.pictures)
+        page, line = sheet(name, load(clip, labels=False).frames, args.stride, args.pictures)
         page.save(args.out / f"{name}.png")
         print(line, flush=True)
 
