@@ -9,10 +9,12 @@
 Every command goes on where it was stopped. `run` may start while `examples` is still writing.
 """
 
+import collections
 import dataclasses
 import json
 import multiprocessing
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -36,14 +38,19 @@ from semjax.training.state import load_parts, save_parts
 
 @dataclasses.dataclass(frozen=True)
 class ExamplesCommand:
-    """Write examples: procedural scenes, and clip folders where given, through the real coders."""
+    """Write examples: procedural scenes, and clip folders where given, through the real coders.
+
+    count: examples of scenes. clips: folders. each: examples of each of them. codings: examples of each stretch.
+    """
 
     data: tyro.conf.Positional[Path]
     count: int = 1000
+    each: int = 3
+    codings: int = 2
     workers: int = max(1, (os.cpu_count() or 2) - 2)
     seed: int = 0
     clips: tuple[Path, ...] = ()
-    frames: int = 12
+    frames: int = 16
     side: int = 256
 
 
@@ -96,10 +103,10 @@ class PlotCommand:
 
 
 def examples(args: ExamplesCommand) -> None:
-    cfg = ExampleConfig(side=args.side, frames=args.frames)
+    cfg = ExampleConfig(side=args.side, frames=args.frames, codings=args.codings)
     share = -(-args.count // args.workers)
-    jobs = [(args.data, share, args.seed * 1000 + i, cfg, None) for i in range(args.workers)]
-    jobs += [(args.data, share, args.seed * 1000 + i, cfg, clip) for i, clip in enumerate(args.clips)]
+    jobs = [(args.data, share, args.seed * 1000 + i, cfg, None) for i in range(args.workers if share else 0)]
+    jobs += [(args.data, args.each, args.seed * 1000 + i, cfg, clip) for i, clip in enumerate(args.clips)]
     # Fresh processes: forked ones would share the parent's XLA and Numba threads. They need no accelerator.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
@@ -115,7 +122,6 @@ def run(args: RunCommand) -> None:
     if args.start:
         params |= load_parts(args.start)
     shown = read_example(waited_for(args.data, args.wait))
-    (args.out / "command.json").write_text(json.dumps({"command": sys.argv, "jax": jax.__version__}) + "\n")
     for number, plan in enumerate(stages):
         folder = args.out / f"{number}-{plan.stage.stage}"
         left = folder / "parameters.safetensors"
@@ -124,7 +130,9 @@ def run(args: RunCommand) -> None:
         if not wanted and not left.exists():
             continue
         if not left.exists():
+            began = time.monotonic()
             save_parts(left, train_stage(params, args, folder, adjusted(plan, args), shown))
+            note(args, plan.stage.stage, time.monotonic() - began)
         params |= load_parts(left)
         print(f"{plan.stage.stage}: {left}", flush=True)
 
@@ -137,6 +145,21 @@ def train_stage(params: dict, args: RunCommand, folder: Path, plan: Recipe, show
     draw = sampler(shown, dataclasses.replace(plan.stage.run(), consistency=1.0))
     parts = {"stage": plan.stage, "data": plan.data, "optim": plan.optim, "loop": loop, "sample": draw}
     return run_stage(params, args.data, folder, **parts)
+
+
+def note(args: RunCommand, stage: str, seconds: float) -> None:
+    """Add to a run's history what a stage was trained with; a stage that was resumed counts its last call's time."""
+    sources = collections.Counter(file.name.split("-")[0] for file in args.data.glob("*.npz"))
+    line = {
+        "stage": stage,
+        "command": shlex.join(sys.argv),
+        "seed": args.seed,
+        "examples": dict(sorted(sources.items())),
+        "seconds": round(seconds),
+        "jax": jax.__version__,
+    }
+    with open(args.out / "history.jsonl", "a") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def waited_for(data: Path, count: int) -> Path:
@@ -162,8 +185,8 @@ def export(args: ExportCommand) -> None:
     params = load_parts(newest(args.out))
     model = generator.preset(args.preset)
     params = {part: params.get(part, {}) for part in generator.param_shapes(model)}
-    command = json.loads((args.out / "command.json").read_text())["command"]
-    file = generator.save(args.to, params, model, command=" ".join(command))
+    history = (args.out / "history.jsonl").read_text()
+    file = generator.save(args.to, params, model, history=history)
     print(f"{file}: {file.stat().st_size / 1e6:.1f} MB, {generator.fingerprint(generator.load(file)[1])}")
 
 
@@ -189,17 +212,21 @@ def plot(args: PlotCommand) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class AblateCommand:
-    """Measure the newest parameters of a run with parts switched off, on the examples that are held back."""
+    """Measure the newest parameters of a run with parts switched off, on the examples that are held back.
+
+    most: at most so many. source: what their names begin with.
+    """
 
     out: tyro.conf.Positional[Path]
     data: tyro.conf.Positional[Path]
     preset: str = "tiny"
     most: int = 8
+    source: str = "scene"
 
 
 def ablate(args: AblateCommand) -> None:
     cfg = generator.GeneratorConfig(generator.preset(args.preset))
-    print(ablation(load_parts(newest(args.out)), cfg, args.data, args.most))
+    print(ablation(load_parts(newest(args.out)), cfg, args.data, args.most, args.source))
 
 
 def newest(out: Path) -> Path:

@@ -148,7 +148,9 @@ def prepare(params: Params, given: FrameConditions, cfg: GeneratorConfig) -> Sce
         return scene
     hooks = _Hooks(params, cfg, features)
     backbone_output(params, cfg, degraded, 0, scene, hooks)
-    queries = restoration_queries(params["restoration"], hooks.hidden)
+    # What training changes here are the queries' projections; through the features it would cost a second pass back.
+    hidden = jax.lax.stop_gradient(hooks.hidden)
+    queries = restoration_queries(params["restoration"], hidden)
     return dataclasses.replace(scene, queries={p: there[:, 0] * q for p, q in queries.items()})
 
 

@@ -24,7 +24,7 @@ def tiny() -> ModelConfig:
             out_channels=48,
             down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
-            block_out_channels=(32, 64, 128, 160),
+            block_out_channels=(48, 72, 112, 128),
             layers_per_block=1,
             norm_num_groups=8,
             cross_attention_dim=96,

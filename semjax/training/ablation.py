@@ -33,16 +33,16 @@ VARIANTS: dict[str, dict] = {
 MEASURES = ("psnr", "ms_ssim", "gmsd", "haarpsi", "flicker", "warping_error")
 
 
-def ablation(params: dict, cfg: GeneratorConfig, folder: Path, most: int = 8) -> str:
+def ablation(params: dict, cfg: GeneratorConfig, folder: Path, most: int = 8, source: str = "") -> str:
     """A Markdown table over at most `most` held-back examples: what `none` paints, and the generator's variants.
 
-    With a "teacher" among the parameters its bidirectional clips are a line, too. The first line holds the true
-    clips' own warping error.
+    source: what the examples' names begin with, such as "scene" for procedural ones; "" for all. With a "teacher"
+    among the parameters its bidirectional clips are a line, too. The first line holds the clips' own warping error.
     """
-    clips = [read_example(f) for f in sorted(folder.glob("*.npz")) if is_held_back(f)][:most]
+    clips = [read_example(f) for f in sorted(folder.glob(f"{source}*.npz")) if is_held_back(f)][:most]
     if not clips:
         raise InputError(
-            f"none of the examples in {folder} is held back (one in forty is); write more of them"
+            f"none of the examples {source}* in {folder} is held back (one in forty is); write more of them"
         )
     rows = ["| variant | " + " | ".join(MEASURES) + " |", "|---|" + "--:|" * len(MEASURES)]
     own = np.mean([float(metrics.warping_error(c.frames, c.frames)) for c in clips])

@@ -28,7 +28,7 @@ class DataConfig:
 
     batch: clips. frames: consecutive frames of each. crop: pixels of the square cut out of every clip.
     drop: how often labels, the degraded picture and the caption are withheld, each on its own. hold: examples kept
-    in memory (some 6 MB each), so that a fast accelerator does not wait for files. threads: that prepare batches.
+    in memory (some 7 MB each), so that a fast accelerator does not wait for files. threads: that prepare batches.
     """
 
     batch: int = 8
