@@ -46,7 +46,8 @@ print(sj.stream.ledger(data), f"{8 * len(data) / labels.size:.1e} bpp, mIoU {flo
 
 # %%
 painted = sj.decode(stream)
-show({"original": video[16], "contours": sj.painting.PALETTE[decoded[16] % 12], "painted": painted[16]})
+diffused = sj.decode(stream, sj.load_generator("tiny"))
+show({"original": video[16], "contours": sj.painting.PALETTE[decoded[16] % 12], "painted": painted[16], "diffused": diffused[16]})
 
 # %% [markdown]
 # ## The network has a say

@@ -11,6 +11,7 @@ Every command goes on where it was stopped. `run` may start while `examples` is 
 
 import collections
 import dataclasses
+import itertools
 import json
 import multiprocessing
 import os
@@ -86,12 +87,22 @@ class RunCommand:
 
 
 @dataclasses.dataclass(frozen=True)
+class Settings:
+    """How weights are run where nobody asks for anything else: see semjax.generator.GeneratorConfig."""
+
+    steps: int = 1
+    consistency: float = 0.25
+    shared_noise: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
 class ExportCommand:
     """Write the newest parameters of a run as the weights of a generator."""
 
     out: tyro.conf.Positional[Path]
     preset: str = "tiny"
     to: Path = Path("semjax/assets/generator")
+    run: tyro.conf.OmitArgPrefixes[Settings] = Settings()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,9 +141,8 @@ def run(args: RunCommand) -> None:
         if not wanted and not left.exists():
             continue
         if not left.exists():
-            began = time.monotonic()
             save_parts(left, train_stage(params, args, folder, adjusted(plan, args), shown))
-            note(args, plan.stage.stage, time.monotonic() - began)
+            note(args, plan.stage.stage, folder)
         params |= load_parts(left)
         print(f"{plan.stage.stage}: {left}", flush=True)
 
@@ -147,15 +157,20 @@ def train_stage(params: dict, args: RunCommand, folder: Path, plan: Recipe, show
     return run_stage(params, args.data, folder, **parts)
 
 
-def note(args: RunCommand, stage: str, seconds: float) -> None:
-    """Add to a run's history what a stage was trained with; a stage that was resumed counts its last call's time."""
-    sources = collections.Counter(file.name.split("-")[0] for file in args.data.glob("*.npz"))
+def note(args: RunCommand, stage: str, folder: Path) -> None:
+    """Add to a run's history what a stage was trained with."""
+    names = [file.name.split("-")[0] for file in args.data.glob("*.npz")]
+    sources = collections.Counter(name.rstrip("0123456789").rstrip("_") for name in names)
+    lines = [json.loads(text) for text in (folder / "log.jsonl").read_text().splitlines()]
+    times = [line["seconds"] for line in lines] + [0]
     line = {
         "stage": stage,
         "command": shlex.join(sys.argv),
         "seed": args.seed,
+        "steps": lines[-1]["step"],
         "examples": dict(sorted(sources.items())),
-        "seconds": round(seconds),
+        # The clock of the log starts anew whenever the stage was resumed.
+        "seconds": round(sum(now for now, later in itertools.pairwise(times) if later < now)),
         "jax": jax.__version__,
     }
     with open(args.out / "history.jsonl", "a") as file:
@@ -186,7 +201,7 @@ def export(args: ExportCommand) -> None:
     model = generator.preset(args.preset)
     params = {part: params.get(part, {}) for part in generator.param_shapes(model)}
     history = (args.out / "history.jsonl").read_text()
-    file = generator.save(args.to, params, model, history=history)
+    file = generator.save(args.to, params, model, run=dataclasses.asdict(args.run), history=history)
     print(f"{file}: {file.stat().st_size / 1e6:.1f} MB, {generator.fingerprint(generator.load(file)[1])}")
 
 
@@ -222,10 +237,11 @@ class AblateCommand:
     preset: str = "tiny"
     most: int = 8
     source: str = "scene"
+    run: tyro.conf.OmitArgPrefixes[Settings] = Settings()
 
 
 def ablate(args: AblateCommand) -> None:
-    cfg = generator.GeneratorConfig(generator.preset(args.preset))
+    cfg = generator.GeneratorConfig(generator.preset(args.preset), **dataclasses.asdict(args.run))
     print(ablation(load_parts(newest(args.out)), cfg, args.data, args.most, args.source))
 
 

@@ -50,7 +50,7 @@ class _Sender:
         if self.system != "mirage" and (self.tokens != "auto" or self.weights is not None):
             raise InputError(f"--tokens and --weights are for the system mirage, not {self.system}")
         if self.system == "mirage":
-            weights = self.weights or (None if generator in ("none", "tiny") else generator)
+            weights = self.weights or (None if generator in ("auto", "none", "tiny") else generator)
             weights = None if weights is None else str(weights)
             return mirage.SenderConfig(bitrate=self.bitrate, kind=self.tokens, weights=weights)
         if self.system == "lgvsc":
@@ -76,8 +76,9 @@ class _Terms:
 
 @dataclasses.dataclass(frozen=True)
 class _Receiver:
-    generator: str = "none"
-    """What paints the video: none (no network), tiny (the bundled weights) or a folder of weights."""
+    generator: str = "auto"
+    """What paints the video: none (no network), tiny (the bundled weights) or a folder of weights; auto is tiny for
+    the system causal and none for the others."""
     seed: int = 0
     """Seed of everything random: channel and generator."""
 

@@ -20,7 +20,7 @@ from semjax._progress import progress
 from semjax.errors import InputError, StreamError
 from semjax.report import Preview, render
 from semjax.systems import ahead, link, sources
-from semjax.systems.generators import Generator, Received, load_generator
+from semjax.systems.generators import Generator, Received, load_generator, suited
 from semjax.systems.policies import (
     NetworkPolicy,
     ReceiverPolicy,
@@ -126,7 +126,7 @@ def transmit(
     """
     if cbr is not None and sender.bitrate is not None:
         raise InputError("a clip is coded for a bitrate or for a CBR: give --bitrate or --cbr, not both")
-    generator = load_generator(generator_name, **_options(steps))
+    generator = load_generator(suited(generator_name, sender.system), **_options(steps))
     clock, texture_ready = Clock(), _texture_ready(sender)
     original, *given = inputs.open()
     frames, labels, captions = redact(original, *given, terms.sender)
@@ -222,8 +222,8 @@ def decode(
     terms: Terms = Terms(),
 ) -> container.Stream:
     """Stream file to video file."""
-    generator = load_generator(generator_name, **_options(steps))
     stream = terms.open(container.unpack(read_stream(path), allow_truncated=allow_truncated))
+    generator = load_generator(suited(generator_name, stream.system), **_options(steps))
     info = stream.info
     size = size_of(info.width, info.height, terms.receiver)
     with video.VideoWriter(out, info.fps, *size) as writer:

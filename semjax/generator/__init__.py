@@ -9,7 +9,7 @@ init_params, param_shapes, count  random weights; what there is to train
 init_cache                       an empty memory
 generate_frame, generate         the next frame; a scan of it
 init_flight, generate_pipelined  every step on another frame, in one batch
-save, load, fingerprint          weights as one file, and their hash
+save, load, settings, fingerprint  weights as one file, how they are best run, and their hash
 
 Loaded on first use.
 """
@@ -35,6 +35,7 @@ _NAMES = {
     "generate_pipelined": "pipelined",
     "save": "weights",
     "load": "weights",
+    "settings": "weights",
     "fingerprint": "weights",
 }
 

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,28 @@ from semjax.generator.presets import preset
 FILE = "generator.safetensors"
 
 
-def save(path: str | Path, params: Any, model: ModelConfig, *, dtype: str = "bfloat16", **notes: str) -> Path:
-    """Write weights into the folder `path` and return the file. notes: kept in its header (seed, command, data)."""
+def save(
+    path: str | Path,
+    params: Any,
+    model: ModelConfig,
+    *,
+    dtype: str = "bfloat16",
+    run: Mapping[str, Any] | None = None,
+    **notes: str,
+) -> Path:
+    """Write weights into the folder `path` and return the file.
+
+    run: fields of GeneratorConfig with which these weights are best run (see `settings`). notes: kept in the file's
+    header, too (seed, command, data).
+    """
     from safetensors.flax import save_file
 
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     flat = {name: jnp.asarray(value).astype(dtype) for name, value in _flat(params).items()}
     partial = folder / f".{FILE}.partial"
-    save_file(flat, partial, {"preset": model.name, "shapes": _shapes(model), **notes})
+    head = {"preset": model.name, "shapes": _shapes(model), "run": json.dumps(dict(run or {}))}
+    save_file(flat, partial, head | notes)
     partial.replace(folder / FILE)
     return folder / FILE
 
@@ -59,6 +72,15 @@ def load(path: str | Path, *, parts: Collection[str] | None = None) -> tuple[Mod
         raise InputError(f"the weights {file} do not fit the preset {model.name!r}: {'; '.join(problems)}")
     values = [flat[name].astype(jnp.float32) for name in _flat(wanted)]
     return model, jax.tree.unflatten(jax.tree.structure(wanted), values)
+
+
+def settings(path: str | Path) -> dict[str, Any]:
+    """The fields of GeneratorConfig that whoever made a file of weights (see `save`) found best for them."""
+    from safetensors import safe_open
+
+    file = Path(path)
+    with safe_open(file / FILE if file.is_dir() else file, "numpy") as data:
+        return json.loads((data.metadata() or {}).get("run", "{}"))
 
 
 def fingerprint(params: Any) -> str:

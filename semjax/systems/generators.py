@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from semjax import assets, painting
-from semjax.errors import InputError, NotAvailableError
+from semjax.errors import InputError
 from semjax.types import Conditions, FrameStatus
 
 
@@ -143,28 +143,32 @@ def _told(conditions: Conditions, painted: np.ndarray, cuts, model, tokenizer):
     return given, cuts
 
 
+BUNDLED = Path(assets.__file__).parent / "generator"  # weights of `tiny`
+
+
+def suited(name: str | Path, system: str) -> str | Path:
+    """The generator that `auto` stands for: `tiny` for the system whose streams it was trained on, else `none`.
+    Other names are themselves."""
+    if name != "auto":
+        return name
+    return "tiny" if system == "causal" else "none"
+
+
 def load_generator(name: str | Path = "none", **options: Any) -> Generator:
     """The generator of that name: `none` (no network), `tiny` (the bundled weights), or a folder of weights.
 
-    options: fields of semjax.generator.GeneratorConfig, such as steps=4 or window=8, for generators that have them.
-    The name that a diffusion generator reports ends in the first digits of the hash of its weights. Raises
-    NotAvailableError when this installation has no bundled weights and InputError for weights that cannot be read.
+    options: fields of semjax.generator.GeneratorConfig, such as steps=4 or window=8, for generators that have them,
+    in place of those that the weights come with.
+    The name that a diffusion generator reports ends in the first digits of the hash of its weights. Raises InputError
+    for weights that cannot be read.
     """
     if name == "none":
         return Painter()
-    if name == "tiny":
-        path = Path(assets.__file__).parent / "generator"
-        if not path.is_dir():
-            raise NotAvailableError(
-                "this version has no bundled weights for the generator 'tiny'; use --generator none, "
-                "or give a folder of weights"
-            )
-    else:
-        path = Path(name)
-        if not path.exists():
-            raise InputError(f"there is no generator {str(name)!r}: use none, tiny or a folder of weights")
+    path = BUNDLED if name == "tiny" else Path(name)
+    if not path.exists():
+        raise InputError(f"there is no generator {str(name)!r}: use none, tiny or a folder of weights")
     from semjax import generator
 
     model, params = generator.load(path)
     label = f"{model.name}@{generator.fingerprint(params)}"
-    return Diffusion(label, generator.GeneratorConfig(model, **options), params)
+    return Diffusion(label, generator.GeneratorConfig(model, **generator.settings(path) | options), params)

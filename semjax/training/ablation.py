@@ -19,16 +19,19 @@ from semjax.training.examples import Example, read_example
 from semjax.training.samples import as_bytes, example_conditions, regenerate
 
 VARIANTS: dict[str, dict] = {
-    "as trained": {},
+    "as it is run": {},
     "without Semantic Control": {"control": False},
     "without Restoration Adapter": {"restoration": False},
     "without Temporal Adapter": {"temporal": False},
     "W = 1": {"window": 1},
+    "W = 4": {"window": 4},
     "W = 8": {"window": 8},
     "1 step": {"steps": 1},
+    "2 steps": {"steps": 2},
     "4 steps": {"steps": 4},
     "consistency 0": {"consistency": 0.0},
     "consistency 0.5": {"consistency": 0.5},
+    "consistency 1": {"consistency": 1.0},
 }
 MEASURES = ("psnr", "ms_ssim", "gmsd", "haarpsi", "flicker", "warping_error")
 
@@ -50,6 +53,8 @@ def ablation(params: dict, cfg: GeneratorConfig, folder: Path, most: int = 8, so
     rows.append(_row("none", clips, (c.painted for c in clips)))
     for name, change in VARIANTS.items():
         changed = dataclasses.replace(cfg, **change)
+        if change and changed == cfg:
+            continue
         rows.append(_row(name, clips, (regenerate(params, c, changed, jax.random.key(0)) for c in clips)))
     if "teacher" in params:
         rows.append(_row("teacher", clips, (by_teacher(params, c, cfg, jax.random.key(0)) for c in clips)))

@@ -28,9 +28,9 @@ def tiny() -> tuple[Recipe, ...]:
     backbone = StageConfig("backbone", model)
     return (
         Recipe(backbone, frames, OptimConfig(rate=7e-4, steps=3_000), asked=True),
-        Recipe(StageConfig("adapters", model, joint=True), frames, OptimConfig(rate=7e-4, steps=8_500)),
-        Recipe(StageConfig("temporal-teacher", model), clips, OptimConfig(rate=5e-4, steps=1_000)),
-        Recipe(StageConfig("distill", model), clips, OptimConfig(rate=2e-4, steps=300)),
+        Recipe(StageConfig("adapters", model, joint=True), frames, OptimConfig(rate=7e-4, steps=9_000)),
+        Recipe(StageConfig("temporal-teacher", model), clips, OptimConfig(rate=5e-4, steps=700)),
+        Recipe(StageConfig("distill", model, steps=1), clips, OptimConfig(rate=2e-4, steps=200)),
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import semjax as sj
 from semjax import stream as sm
-from semjax.errors import InputError, NotAvailableError, RateError
+from semjax.errors import InputError, RateError
 from semjax.systems import causal, rate, records, sources
 from semjax.systems.receiver import conditions
 from semjax.types import LAYERS, Caption, ClipInfo, FrameStatus
@@ -139,8 +139,8 @@ def test_bad_arguments(disc):
     ):
         with pytest.raises(InputError):
             causal.SenderConfig(**setting)
-    with pytest.raises(NotAvailableError, match="tiny"):
-        sj.load_generator("tiny")
+    with pytest.raises(InputError, match="there is no generator"):
+        sj.load_generator("huge")
 
 
 def test_units_are_as_few_as_asked_and_of_about_one_length(disc):

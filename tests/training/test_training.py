@@ -218,12 +218,14 @@ def test_recipes_name_their_stages_and_bad_ones_are_refused():
 @pytest.mark.slow
 def test_an_ablation_has_a_line_for_every_variant(folder, start, tmp_path, monkeypatch):
     """And an untrained generator, whatever is switched off, paints what `none` does but for rounding."""
-    monkeypatch.setattr(ablation, "VARIANTS", {"as trained": {}, "1 step": {"steps": 1}})
+    monkeypatch.setattr(
+        ablation, "VARIANTS", {"as it is run": {}, "1 step": {"steps": 1}, "2 steps": {"steps": 2}}
+    )
     monkeypatch.setattr(ablation, "is_held_back", lambda file: file.name < "disc-2")
     cfg = generator.GeneratorConfig(MODEL, consistency=0.0)
     table = ablation.ablation({**start, "teacher": start["temporal"]}, cfg, folder, source="disc")
     rows = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in table.splitlines()[2:]}
-    assert list(rows) == ["the clips themselves", "none", "as trained", "1 step", "teacher"]
+    assert list(rows) == ["the clips themselves", "none", "as it is run", "1 step", "teacher"]
     psnr = {name: float(cells[0]) for name, cells in rows.items() if cells[0].strip()}
     assert len(psnr) == 4 and all(value == pytest.approx(psnr["none"], abs=0.1) for value in psnr.values())
     with pytest.raises(InputError, match="held back"):
