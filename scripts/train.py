@@ -217,9 +217,13 @@ def plot(args: PlotCommand) -> None:
         lines = [json.loads(line) for line in file.read_text().splitlines()]
         for name in ("loss", "pixels", "matching", "critic"):
             if name in lines[0]:
-                values = np.array([line[name] for line in lines])
-                axis.plot([line["step"] for line in lines], values, label=name, lw=0.8)
-        axis.set(title=file.parent.name, xlabel="step", yscale="log")
+                values, steps = (np.array([line[key] for line in lines]) for key in (name, "step"))
+                (thin,) = axis.plot(steps, values, lw=0.5, alpha=0.3)
+                wide = max(1, len(lines) // 30)
+                mean = np.convolve(values, np.full(wide, 1 / wide), "valid")
+                axis.plot(steps[wide - 1 :], mean, color=thin.get_color(), label=name)
+        speed = lines[-1]["clips_per_second"]
+        axis.set(title=f"{file.parent.name}, {speed:.2g} clips/s", xlabel="step", yscale="log")
         axis.legend()
     args.to.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.to / f"training-{args.out.name}.png", dpi=120, bbox_inches="tight")
