@@ -57,7 +57,7 @@ def run(args: Args, name: str, kind: str, inputs: jobs.Inputs) -> None:
     """One transmission, one line."""
     with tempfile.TemporaryDirectory() as scratch:
         out = args.out / f"{name.replace('/', '-')}-{kind}" if args.out else Path(scratch) / "run"
-        command = f"semjax transmit {inputs.clip}"
+        command = f"semjax transmit {inputs.clip} --generator none"
         try:
             report = jobs.transmit(
                 inputs, SenderConfig(bitrate=args.bitrate), LinkConfig("none"), "none", 0, out, command

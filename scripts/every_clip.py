@@ -66,7 +66,15 @@ def row(clip: ClipPaths, system: str, bare: bool, args: argparse.Namespace) -> d
     out = args.out / f"{clip.name.replace('/', '_')}-{system}{'-bare' * bare}"
     with tempfile.TemporaryDirectory() as scratch:
         frames, labels, captions = clip.frames, clip.labels, captions_of(clip)
-        more: list[object] = ["--system", system, "--out", out, *(LINK if system == "lgvsc" else ())]
+        more: list[object] = [
+            "--system",
+            system,
+            "--generator",
+            "none",
+            "--out",
+            out,
+            *(LINK if system == "lgvsc" else ()),
+        ]
         if system == "causal" and args.least:
             frames, labels = enlarged(clip, args.least, Path(scratch) / clip.name)
             info = video.probe(frames)
