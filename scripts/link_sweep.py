@@ -9,7 +9,6 @@ that fit the one of best PSNR is sent.
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from evaluation.tables import mean_interval
 from semjax import metrics, stream
 from semjax.channel import LinkConfig, price_packets, transmit_packets
 from semjax.errors import RateError
-from semjax.systems import causal, link, rate, sources, verbs
+from semjax.systems import causal, link, sources, verbs
 
 DESIGN = 8.0
 NARROW = (1.0, 0.5, 0.0, 0.0)  # dB of protection where the SNR is known
@@ -79,9 +78,9 @@ class Ours:
         maps = (
             None if self.clip.labels is None else sources.labels_from_array(self.clip.labels, self.clip.info)
         )
-        analysis = causal.understand(source, maps, None, causal.SenderConfig(period=period))
-        coder = rate.Coder(analysis, "causal", functools.partial(causal.pick, source))
-        return lambda bitrate: stream.pack(rate.fit(coder, bitrate, None, None))
+        cfg = causal.SenderConfig(period=period, texture_period=period)
+        code = causal.coder(source, causal.understand(source, maps, None, cfg), cfg)
+        return lambda bitrate: stream.pack(code(bitrate))
 
     def make_for(self, cfg: LinkConfig, cbr: float) -> bytes:
         """A stream for one link: units of 16 frames, so that every other texture unit is a short stretch."""

@@ -15,11 +15,12 @@ import numpy as np
 from semjax.errors import InputError
 from semjax.stream import Stream
 from semjax.systems.analysis import Analysis, analyse
-from semjax.systems.rate import Coder, fit
+from semjax.systems.rate import DEFAULT_BITRATE, Coder, fit
 from semjax.systems.sources import Source, unit_frames
 from semjax.types import Caption
 
-WIDEST_TEXTURE = 128  # pixels of the tiny frames that the rate control chooses from
+# Pixels of the tiny frames that the rate control chooses from, and the bytes a frame from which the larger ones serve.
+WIDEST_TEXTURE, WIDEST_AT = (128, 256), 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,9 @@ class SenderConfig:
     bitrate: bits a second with everything that crosses the link; None: 8 kbit/s (short clips at least 1500 bytes).
     tolerance: pixels by which contours may be off (the paper's xi); None: what the rate allows.
     period: frames from one contour I-frame to the next at most (the paper's P), also the span of the units.
-    texture_width: pixels of the tiny frames; None: what suits the rate. max_regions: regions found without labels.
+    texture_width: pixels of the tiny frames; None: what suits clip and rate.
+    texture_period: frames of a unit of tiny frames at most; shorter ones cost bytes, but less is lost with one.
+    max_regions: regions found without labels.
     """
 
     system: ClassVar[str] = "causal"
@@ -37,6 +40,7 @@ class SenderConfig:
     tolerance: float | None = None
     period: int = 32
     texture_width: int | None = None
+    texture_period: int = 128
     max_regions: int = 8
 
     def __post_init__(self):
@@ -46,6 +50,8 @@ class SenderConfig:
             raise InputError(f"the tolerance must be 0 to 255 pixels, not {self.tolerance}")
         if not 1 <= self.period <= 64:
             raise InputError(f"the period must be 1 to 64 frames, not {self.period}")
+        if not 1 <= self.texture_period <= 255:
+            raise InputError(f"the texture period must be 1 to 255 frames, not {self.texture_period}")
         if self.texture_width is not None and not 16 <= self.texture_width <= 256:
             raise InputError(f"the texture width must be 16 to 256 pixels, not {self.texture_width}")
         if not 2 <= self.max_regions <= 255:
@@ -57,7 +63,8 @@ def understand(
 ) -> Analysis:
     """The sender's first pass over a clip: label maps, tiny frames, cuts, captions."""
     period = _even(frames.info.frames, unit_frames(frames.info, cfg.period))
-    width = cfg.texture_width or WIDEST_TEXTURE
+    per_frame = (cfg.bitrate or DEFAULT_BITRATE) / 8 / float(frames.info.fps)
+    width = cfg.texture_width or WIDEST_TEXTURE[per_frame > WIDEST_AT]
     return analyse(frames, labels, captions, period=period, width=width, max_regions=cfg.max_regions)
 
 
@@ -77,7 +84,8 @@ def coder(
     Equal parts of different streams are coded once. The function raises RateError where the rate cannot be met.
     `before_texture()` is called before the texture layer is first needed (see semjax.systems.ahead).
     """
-    layers = Coder(analysis, "causal", functools.partial(pick, frames), before_texture)
+    span = _even(frames.info.frames, unit_frames(frames.info, cfg.texture_period))
+    layers = Coder(analysis, "causal", functools.partial(pick, frames), span, before_texture)
     return lambda bitrate: fit(layers, bitrate, cfg.tolerance, cfg.texture_width)
 
 

@@ -24,21 +24,24 @@ DEFAULT_BITRATE = 8000.0
 DEFAULT_FLOOR = 1500  # bytes that a clip gets without --bitrate however short it is
 SLACK = 0.1  # the rate is met within this share
 COARSEST, FINEST = 24.0, 0.7  # tolerances in pixels for 512 of picture diagonal
-CONTOUR_SHARE, CAPTION_SHARE = 0.35, 0.12
+CAPTION_SHARE = 0.12
+CONTOUR_SHARES, CONTOUR_SHARE, AT_BYTES = (0.12, 0.35), 0.3, 7.5  # least and most; at so many bytes a frame
 NEAR, AIM, TRIES = (0.7, 1.05), 0.9, 4  # what share of their bytes contours should take; passes to find out
 BUSY_BYTES = 0.0034  # contour bytes for a `business` of 1 at 4 pixels (measured)
 STEEP = 1.1  # a tolerance finer by x costs about x^STEEP times the bytes (measured)
 LEAST_KEYFRAME = 0.016  # bytes a pixel below which a still shows little more than the texture layer does
 ROUNDS = 8
+TEXTURE = texture.TextureConfig(tune="ssim")
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """One way to code the clip. texture_bytes: for each frame; None: as few as can be. keyframe_gap: frames between
-    keyframes besides cuts; 0 = none at all. captions: how many of the clip's captions are sent, from the first on."""
+    """One way to code the clip. texture_size: width and frame divisor. texture_bytes: for each frame; None: as few as
+    can be. keyframe_gap: frames between keyframes besides cuts; 0 = none at all. captions: how many of the clip's
+    captions are sent, from the first on."""
 
     tolerance: float
-    texture_width: int
+    texture_size: tuple[int, int]
     texture_bytes: float | None
     keyframe_bytes: int
     keyframe_gap: int
@@ -49,7 +52,8 @@ class Coder:
     """Turns plans for one analysed clip into streams; equal parts of different plans are coded once.
 
     pictures(numbers) yields (number, uint8 [H, W, 3]) of the frames asked for, in order: keyframes.
-    before_texture() is called before the texture layer is first needed.
+    texture_span: frames a unit of the texture layer covers. before_texture() is called before that layer is first
+    needed.
     """
 
     def __init__(
@@ -57,15 +61,17 @@ class Coder:
         analysis: Analysis,
         system: str,
         pictures: Callable[[Sequence[int]], Iterable],
+        texture_span: int,
         before_texture: Callable[[], object] = lambda: None,
     ):
         self.analysis, self.system, self.pictures = analysis, system, pictures
-        self.before_texture = before_texture
+        self.texture_span, self.before_texture = texture_span, before_texture
         self.contour = functools.lru_cache(maxsize=32)(self._contour)
         self.sample = functools.lru_cache(maxsize=32)(self._sample)
         self.texture = functools.lru_cache(maxsize=8)(self._texture)
         self.stills = functools.lru_cache(maxsize=8)(self._stills)
         self.tiny = functools.lru_cache(maxsize=2)(self._tiny)
+        self.texture_size = functools.lru_cache(maxsize=32)(self._texture_size)
 
     def _contour(self, tolerance: float) -> dict[int, bytes]:
         return dict(enumerate(self._contour_units(tolerance)))
@@ -109,11 +115,17 @@ class Coder:
         have = self.analysis.tiny
         return have if have.shape[2] == width else texture.shrink(have, width)
 
-    def _texture(self, width: int, bytes_per_frame: float | None) -> dict[int, bytes]:
+    def _texture_size(self, width: int | None, bytes_per_frame: float) -> tuple[int, int]:
+        """Width (the one given, if any) and frame divisor that show most of the clip for so many bytes."""
         self.before_texture()
-        tiny = self.tiny(width)
+        widths = texture.WIDTHS if width is None else (min(width, self.analysis.tiny.shape[2]),)
+        return texture.best_size(self.analysis.tiny, bytes_per_frame, self.texture_span, TEXTURE, widths)
+
+    def _texture(self, size: tuple[int, int], bytes_per_frame: float | None) -> dict[int, bytes]:
+        self.before_texture()
+        tiny = self.tiny(size[0])
         rate = {"step": 1e6} if bytes_per_frame is None else {"bytes_per_frame": bytes_per_frame}
-        cfg = texture.TextureConfig(width=tiny.shape[2], **rate)
+        cfg = dataclasses.replace(TEXTURE, width=tiny.shape[2], frame_divisor=size[1], **rate)
         return dict(enumerate(texture.encode_units(tiny, cfg, self.texture_span)))
 
     def _stills(self, gap: int, max_bytes: int) -> dict[int, bytes]:
@@ -123,11 +135,6 @@ class Coder:
             with contextlib.suppress(RateError):
                 coded[number] = stills.encode_still(picture, max_bytes)
         return coded
-
-    @property
-    def texture_span(self) -> int:
-        """Frames per unit of the texture layer."""
-        return min(self.analysis.period, 64)
 
     def captions(self, count: int) -> dict[int, bytes]:
         """Units of the caption layer with the first `count` captions: the clip's own comes before its segments'."""
@@ -147,7 +154,7 @@ class Coder:
         info, period = self.analysis.info, self.analysis.period
         units: dict[str, Mapping[int, bytes]] = {
             "contour": self.contour(plan.tolerance),
-            "texture": self.texture(plan.texture_width, plan.texture_bytes),
+            "texture": self.texture(plan.texture_size, plan.texture_bytes),
         }
         spans = {"contour": period, "texture": self.texture_span}
         if plan.captions:
@@ -205,17 +212,13 @@ def _unit(info: ClipInfo) -> float:
 
 def _least_plan(coder: Coder, tolerance: float | None, width: int | None) -> Plan:
     width = width or min(32, coder.analysis.tiny.shape[2])
-    return Plan(_tolerances(coder, tolerance)[0], width, None, 0, 0, 0)
+    return Plan(_tolerances(coder, tolerance)[0], (width, max(texture.DIVISORS)), None, 0, 0, 0)
 
 
-def _choose_width(coder: Coder, budget: int, width: int | None) -> int:
-    """Wider tiny frames as there are more bytes for each of them."""
-    most = coder.analysis.tiny.shape[2]
-    if width:
-        return min(width, most)
-    per_frame = budget / coder.analysis.info.frames
-    wanted = next((w for limit, w in ((3, 32), (8, 48), (24, 64), (300, 96)) if per_frame < limit), 128)
-    return min(wanted, most)
+def _contour_share(bytes_per_frame: float) -> float:
+    """What part of the bytes outlines get at most: the more there are, the more of them show as texture (measured)."""
+    share = CONTOUR_SHARE * (AT_BYTES / bytes_per_frame) ** (1 / 3)
+    return min(max(share, CONTOUR_SHARES[0]), CONTOUR_SHARES[1])
 
 
 def _finest_within(coder: Coder, tolerance: float | None, limit: int) -> float:
@@ -255,8 +258,12 @@ def _fill(coder: Coder, budget: int, tolerance, width) -> Stream | None:
         for count in (len(coder.analysis.captions), 1, 0)
         if sum(map(len, coder.captions(count).values())) <= CAPTION_SHARE * budget
     )
-    width = _choose_width(coder, budget, width)
-    plan = Plan(_finest_within(coder, tolerance, int(CONTOUR_SHARE * budget)), width, None, 0, 0, captions)
+    frames = coder.analysis.info.frames
+    now = _finest_within(coder, tolerance, int(_contour_share(budget / frames) * budget))
+    rest = budget - sum(map(len, [*coder.contour(now).values(), *coder.captions(captions).values()]))
+    # Rounded, so that rates that hardly differ share one search.
+    size = coder.texture_size(width, float(f"{max(rest / frames, 0.5):.2g}"))
+    plan = Plan(now, size, None, 0, 0, captions)
     # Texture moves, stills do not: they get what it cannot use (on every clip measured up to 40 kbit/s a byte of
     # texture showed more).
     share, best, best_size, low, high = 0.0, None, 0, 0.0, None

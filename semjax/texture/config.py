@@ -21,6 +21,8 @@ class TextureConfig:
         lookahead: code groups of frames out of order (up to one span); False: every frame leaves before
             the next one is seen.
         frame_divisor: code every n-th frame only; the decoder fills in between.
+        tune: what the encoder's decisions look at: "psnr" (squared error) or "ssim" (bits go to where there is
+            little contrast, and from the frames between others to those that they rest on).
     """
 
     width: int = 64
@@ -29,6 +31,7 @@ class TextureConfig:
     step: float | None = None
     lookahead: bool = True
     frame_divisor: int = 1
+    tune: str = "psnr"
 
     def __post_init__(self):
         if not MIN_WIDTH <= self.width <= MAX_WIDTH:
@@ -41,5 +44,7 @@ class TextureConfig:
         for name, value in given.items():
             if not 0 < value < 1e9:
                 raise InputError(f"texture {name} must be a positive number, got {value}")
+        if self.tune not in ("psnr", "ssim"):
+            raise InputError(f"texture tune must be psnr or ssim, got {self.tune!r}")
         if not 1 <= self.frame_divisor <= 255:
             raise InputError(f"frame_divisor must be 1 to 255, got {self.frame_divisor}")

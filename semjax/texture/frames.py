@@ -20,6 +20,8 @@ from semjax.texture.tables import Models
 from semjax.texture.transform import segments
 
 SQUARE = 16  # a frame is cut into squares of about this many samples
+_CALM = 4096.0  # variance in (1/16 grey level)^2 that counts as none
+_UNEVEN = 1.2  # log of the most and the least that a bit may be worth in a square
 _NO_GUESS = np.zeros((0, 0, 5), np.int32)
 KEY = 4  # low latency: every fourth frame is a better one that the next three refer to
 
@@ -79,15 +81,34 @@ def plan_unit(count: int, group: int, lookahead: bool) -> tuple[Plan, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """What a bit is worth in units of the squared step: for brightness levels, colour levels and motion."""
+    """What a bit is worth in units of the squared step: for brightness levels, colour levels and motion.
+
+    structure: power of a square's variance by which it is worth more there; 0: the same everywhere.
+    """
 
     light: float
     colour: float
     motion: float
+    structure: float = 0.0
 
     def scaled(self, factor: float) -> "Effort":
-        """All three times `factor`."""
-        return Effort(self.light * factor, self.colour * factor, self.motion * factor)
+        """The first three times `factor`."""
+        return dataclasses.replace(
+            self, light=self.light * factor, colour=self.colour * factor, motion=self.motion * factor
+        )
+
+
+@njit(cache=True)
+def _patience(light, cuts_y, cuts_x, power):
+    """What a bit is worth in every square over what it is worth in all: more where much goes on, `power` of the
+    variance, since structure is seen relative to the contrast around it (Wang et al. 2004, SSIM)."""
+    out = np.zeros((cuts_y.size - 1, cuts_x.size - 1))
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            square = light[cuts_y[i] : cuts_y[i + 1], cuts_x[j] : cuts_x[j + 1]].astype(np.float64)
+            out[i, j] = power * np.log(square.var() + _CALM)
+    out -= out.mean()
+    return np.exp(np.minimum(np.maximum(out, -_UNEVEN), _UNEVEN))
 
 
 @njit(cache=True, nogil=True)
@@ -110,12 +131,13 @@ def _code_frame(
                 n = candidates(found, field, i, j, hint, d0, d1, h, w)
                 code_motion(coder, buf, motion_models, 1, field, choice, i, j, found, n, d0, d1, klass, h, w)
         motion.predict(inter, field, first, second)
+    patience = _patience(org[0], cuts_y, cuts_x, lam[3]) if encoding else np.ones((1, 1))
     for i in range(cuts_y.size - 1):
         for j in range(cuts_x.size - 1):
             if encoding:
                 choose_square(
                     pricer, buf, levels, block_models, i, j, cuts_y, cuts_x, split, modes, q, prev, org, rec, inter,
-                    klass, step, lam[0], lam[1], scratch,
+                    klass, step, lam[0] * patience[i, j], lam[1] * patience[i, j], scratch,
                 )  # fmt: skip
             buf = eb.reserve(coder, buf, 64 * 2 * blocks.MOST**2)
             code_square(
@@ -214,11 +236,12 @@ class FrameCoder:
         rows, cols = (c.size - 1 for c in self._cuts)
         split, modes = np.zeros((rows, cols), np.int64), np.zeros((2 * rows, 2 * cols), np.int64)
         levels, planes = (tuple(np.zeros(s, np.int32) for s in self._shapes) for _ in range(2))
-        lam, around = np.zeros(3), self._zeros[0]
+        lam, around = np.zeros(4), self._zeros[0]
         if truth is not None:
             around = motion.pad_plane(truth[0], motion.EDGE)
-            lam[:] = (effort.light, effort.colour, effort.motion)
+            lam[:3] = (effort.light, effort.colour, effort.motion)
             lam *= float(step) ** 2
+            lam[3] = effort.structure
         models, self._encoding = self.models, truth is not None
         truth = self._zeros if truth is None else truth
         buf = _code_frame(

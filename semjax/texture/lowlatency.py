@@ -145,7 +145,7 @@ def _paced_frame(
     for n in range(_TRIES + 8):
         index = pace.index
         state.models = start.copy()
-        body, coded = _frame(state, plan, head, index, before, truth)
+        body, coded = _frame(state, plan, head, index, before, truth, pace.tune)
         verdict, move = pace.judge(body, coded, rgb, plan.frame == 0, covers)
         sound = verdict != (1 if pace.psnr is None else -1)
         if best is None or sound or (not best[0] and (pace.bytes is None or len(body) < len(best[1]))):
@@ -162,11 +162,15 @@ def _paced_frame(
     return body, coded, index
 
 
-def _frame(state: FrameCoder, plan: Plan, head: Head, index: int, before: int, truth) -> tuple[bytes, Coded]:
+def _frame(
+    state: FrameCoder, plan: Plan, head: Head, index: int, before: int, truth, tune: str
+) -> tuple[bytes, Coded]:
     """Length and body of one frame at a step index, and the frame as decoded."""
     coder, buf = eb.new_encoder(1 << 12)
     if plan.frame:
         code_index(coder, buf, state.models, index, before, False)
-    coded, buf = state.code(coder, buf, plan, head.step(index, plan.depth), truth, effort_of(index))
+    coded, buf = state.code(
+        coder, buf, plan, head.step(index, plan.depth), truth, effort_of(index, tune=tune)
+    )
     body = eb.finish(coder, buf)
     return write_varint(len(body)) + body, coded

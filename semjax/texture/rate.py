@@ -28,6 +28,7 @@ _STRETCH = 0.7, 0.85, 1.1, 1.2, 1.3, 1.4, 1.4  # by depth: log of a frame's bits
 _TAIL = 0.3  # of the budget: the part of a pass that is coded again when the pass missed its aim
 _RETRIES = 3
 _MOST = 12  # step indices by which a steered frame may be off
+_STRUCTURE = 0.3  # see Effort, for tune ssim (measured)
 _HOLD = 1.2  # step indices that effort makes up for before the step itself moves
 # After every pass: what share of the budget is near enough, and how far below it the next pass aims.
 _PASSES = (0.985, 0.006), (0.985, 0.01), (0.975, 0.012), (0.96, 0.015), (0.9, 0.02), (0.9, 0.02), (0.9, 0.02)
@@ -36,10 +37,11 @@ _TRIES = 6
 _GUESS = 180.1, 17.98, 0.64, 8.1, 11.4, 4.9  # of the knob for a rate: a fit to some clips
 
 
-def effort_of(index: int, fraction: float = 0.0) -> Effort:
+def effort_of(index: int, fraction: float = 0.0, tune: str = "psnr") -> Effort:
     """Effort for a knob `fraction` (0 to 1) below a step index: coarse steps spare more (measured)."""
     coarse = min(max(math.log2(STEP_TABLE[index] / 16.0 / 50.0) / 2.0, 0.0), 1.0)
-    effort = Effort(0.11 + 0.07 * coarse, 0.095 + 0.075 * coarse, 0.17)
+    structure = _STRUCTURE if tune == "ssim" else 0.0
+    effort = Effort(0.11 + 0.07 * coarse, 0.095 + 0.075 * coarse, 0.17, structure)
     return effort.scaled(math.exp(-_FRACTION * fraction))
 
 
@@ -115,12 +117,12 @@ class Landing:
 class AheadEncoder:
     """The units of a clip with look-ahead, coded at any knob; what one pass finds speeds up the next."""
 
-    def __init__(self, tiny: np.ndarray, divisor: int, span: int):
+    def __init__(self, tiny: np.ndarray, divisor: int, span: int, tune: str = "psnr"):
         self.truth = [tiny[i : i + span] for i in range(0, len(tiny), span)]
         self.planes = [pixels.to_planes(t[::divisor]) for t in self.truth]
         self.depths = [p.depth for u in self.planes for p in plan_unit(len(u[0]), GROUP, True)]
         self._size = (tiny.shape[2], tiny.shape[1])
-        self._divisor = divisor
+        self._divisor, self._tune = divisor, tune
         self._motion: list[dict[int, np.ndarray] | None] = [None] * len(
             self.truth
         )  # what the last pass found
@@ -129,7 +131,7 @@ class AheadEncoder:
         """All units at one knob; with `landing`, steered by it."""
         index = min(max(math.ceil(knob), 0), STEPS - 1)
         head = Head(*self._size, True, self._divisor, GROUP, index)
-        effort = effort_of(index, min(max(index - knob, 0.0), 1.0))
+        effort = effort_of(index, min(max(index - knob, 0.0), 1.0), self._tune)
         out = []
         for u, planes in enumerate(self.planes):
             out.append(encode_ahead(planes, head, effort, guess=self._motion[u], landing=landing))
@@ -153,7 +155,7 @@ def _payloads(coded: list[Ahead]) -> list[bytes]:
     return [unit.payload for unit in coded]
 
 
-def _guess(planes: list[list[np.ndarray]], wanted: float) -> float:
+def guess_knob(planes: list[list[np.ndarray]], wanted: float) -> float:
     """Knob at which the clip will cost about `wanted` bytes a coded frame, from how busy its brightness is."""
     light = [unit[0] / (1 << pixels.PLANE_BITS) for unit in planes]
     some = [p[::8] for p in light]
@@ -172,10 +174,10 @@ def _guess(planes: list[list[np.ndarray]], wanted: float) -> float:
 
 def encode_for_bytes(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: int) -> list[bytes]:
     """Payloads whose total and `overhead` come closest to the budget from below; RateError when nothing does."""
-    encoder = AheadEncoder(tiny, cfg.frame_divisor, span)
+    encoder = AheadEncoder(tiny, cfg.frame_divisor, span, cfg.tune)
     wanted = cfg.bytes_per_frame or DEFAULT_BYTES
     budget = int(wanted * len(tiny)) - overhead
-    knob = _guess(encoder.planes, wanted * cfg.frame_divisor)
+    knob = guess_knob(encoder.planes, wanted * cfg.frame_divisor)
     best, landing, before, slope = None, None, None, SLOPE
     low, high = -1.0, STEPS + 0.0  # knobs that turned out too fine and coarse enough
     for near, margin in _PASSES:
@@ -242,7 +244,7 @@ def _seek(value: Callable[[float], float], target: float, slope: float, near: fl
 
 def encode_for_psnr(tiny: np.ndarray, cfg: TextureConfig, span: int) -> list[bytes]:
     """Payloads that reach cfg.psnr with few bytes; the finest step when nothing does."""
-    encoder = AheadEncoder(tiny, cfg.frame_divisor, span)
+    encoder = AheadEncoder(tiny, cfg.frame_divisor, span, cfg.tune)
     tried: dict[float, list[bytes]] = {}
 
     def quality(knob: float) -> float:
@@ -256,4 +258,4 @@ def encode_for_psnr(tiny: np.ndarray, cfg: TextureConfig, span: int) -> list[byt
 
 def encode_at(tiny: np.ndarray, cfg: TextureConfig, span: int, knob: float) -> list[bytes]:
     """Payloads with look-ahead at one knob."""
-    return _payloads(AheadEncoder(tiny, cfg.frame_divisor, span).code(knob))
+    return _payloads(AheadEncoder(tiny, cfg.frame_divisor, span, cfg.tune).code(knob))

@@ -19,6 +19,7 @@ GROUP = 16  # frames between anchors; the payload can say 8, 16, 32 or 64
 # Step of a depth in 1/64 of the unit's step, with look-ahead and without.
 RATIOS = {True: (42, 58, 76, 88, 98, 106, 106), False: (45, 52, 64, 70)}
 _LOW_LATENCY, _DIVISOR = 8, 16
+_COARSER = (0, 0, 2, 4, 8, 10, 10)  # step indices by depth where structure is looked at (measured)
 
 
 def step_size(index: int) -> int:
@@ -170,6 +171,7 @@ def encode_ahead(
                 saved = k, run.fork(), landing.fork()
             plan = run.plans[k]
             offset, factor = landing.steer() if landing else (0, 1.0)
+            offset += _COARSER[plan.depth] if effort.structure else 0
             bits = run.frame(
                 plan, _clamped(base + offset), effort.scaled(factor), guess and guess[plan.frame]
             )

@@ -1,0 +1,122 @@
+"""How large tiny frames had best be, and how many of them are coded: found by coding a stretch of the clip.
+
+Fine detail that stands still is worth many pixels, blurred motion few, and where little changes from frame to frame
+every second frame coded twice as well shows more. A stretch is coded once at a few sizes; what comes out, enlarged, is
+held against the frames by structural similarity at several scales (Wang et al. 2003).
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from semjax._threads import in_order
+from semjax.texture import pixels
+from semjax.texture.config import TextureConfig
+from semjax.texture.rate import SLOPE, AheadEncoder, guess_knob
+from semjax.texture.unit import STEPS, fill_in
+
+WIDTHS = (32, 48, 64, 80, 96, 128, 160, 192, 256)
+DIVISORS = (1, 2)
+_STRETCH = 64  # frames that are looked at
+_EACH = 3  # every so many of them are compared
+_WEIGHTS = 2, 1, 1  # of the scales, from fine to coarse: so the choice follows MS-SSIM and HaarPSI (measured)
+_OCTAVE = 0.02  # similarity that twice the bytes bring, about (measured)
+_PATIENCE = 2  # worse sizes in a row after which nothing better is expected
+_NEAR = 0.35  # log of a trial's bytes over those wanted from which it is coded once more
+_STEADY = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # SSIM's constants
+
+
+def best_size(
+    tiny: np.ndarray, bytes_per_frame: float, span: int, cfg: TextureConfig, widths: Sequence[int] = WIDTHS
+) -> tuple[int, int]:
+    """The width and the frame divisor that show most of a clip for so many bytes.
+
+    Args:
+        tiny: uint8 [T, h, w, 3], the frames at the largest size that may be chosen.
+        bytes_per_frame: payload bytes for each frame of the clip. span: frames a unit covers.
+        cfg: other settings of the coder (look-ahead is assumed). widths: to choose from, rising.
+
+    Returns:
+        (width, frame divisor): one of `widths`, at most that of `tiny`, and one of `DIVISORS`.
+    """
+    start = max(0, (len(tiny) - _STRETCH) // 2)
+    trials = _Trials(tiny[start : start + _STRETCH], bytes_per_frame, span, cfg)
+    widths = [w for w in widths if w <= tiny.shape[2]] or [tiny.shape[2]]
+    at = min(range(len(widths)), key=lambda i: abs(math.log(widths[i] / _first_width(bytes_per_frame))))
+    best = max(trials.scores([(widths[at], d) for d in DIVISORS]))
+    for way in (widths[at + 1 :], widths[:at][::-1]):
+        worse = 0
+        for width in way:
+            (found,) = trials.scores([(width, best[2])])
+            best, worse = (found, 0) if found > best else (best, worse + 1)
+            if worse == _PATIENCE:
+                break
+    return max(trials.scores([(best[1], d) for d in DIVISORS]))[1:]
+
+
+def _first_width(bytes_per_frame: float) -> float:
+    """Where the search starts: what was best for most clips (measured)."""
+    return 28 * bytes_per_frame**0.3
+
+
+class _Trials:
+    """A stretch of a clip coded at several sizes, each once."""
+
+    def __init__(self, tiny: np.ndarray, bytes_per_frame: float, span: int, cfg: TextureConfig):
+        self._tiny, self._span, self._cfg = tiny, span, cfg
+        self._wanted = bytes_per_frame
+        self._truth = [_scales(_light(frame)) for frame in tiny[::_EACH]]
+        self._score = functools.cache(self._tried)
+
+    def scores(self, sizes: list[tuple[int, int]]) -> list[tuple[float, int, int]]:
+        """(similarity at the bytes wanted, width, divisor) of every size."""
+        return list(in_order(lambda size: (self._score(*size), *size), sizes))
+
+    def _tried(self, width: int, divisor: int) -> float:
+        encoder = AheadEncoder(pixels.shrink(self._tiny, width), divisor, self._span, self._cfg.tune)
+        knob = guess_knob(encoder.planes, self._wanted * divisor)
+        for _ in range(2):
+            coded = encoder.code(knob)
+            off = math.log(sum(len(unit.payload) for unit in coded) / (self._wanted * len(self._tiny)))
+            if abs(off) < _NEAR:
+                break
+            knob = min(max(knob + off / SLOPE, 0.0), STEPS - 1.0)
+        parts = zip(coded, encoder.truth)
+        shown = np.concatenate([fill_in(pixels.to_rgb(u.planes), u.head, len(t)) for u, t in parts])
+        size = self._tiny.shape[2], self._tiny.shape[1]
+        enlarged = (cv2.resize(_light(f), size, interpolation=cv2.INTER_CUBIC) for f in shown[::_EACH])
+        alike = [_similarity(a, _scales(b)) for a, b in zip(self._truth, enlarged)]
+        return float(np.mean(alike)) - _OCTAVE * off / math.log(2)
+
+
+def _light(frame: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+
+
+def _scales(light: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """A picture at several scales, each with its local mean and variance."""
+    out = []
+    for _ in _WEIGHTS:
+        mean = _local(light)
+        out.append((light, mean, _local(light * light) - mean * mean))
+        if min(light.shape) < 16:
+            break
+        light = cv2.resize(light, (light.shape[1] // 2, light.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return out
+
+
+def _local(x: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(x, (0, 0), 1.5)
+
+
+def _similarity(a, b) -> float:
+    """Mean structural similarity over scales."""
+    total = 0.0
+    for weight, (x, mean_x, var_x), (y, mean_y, var_y) in zip(_WEIGHTS, a, b):
+        both = _local(x * y) - mean_x * mean_y
+        light = (2 * mean_x * mean_y + _STEADY[0]) / (mean_x**2 + mean_y**2 + _STEADY[0])
+        total += weight * float((light * (2 * both + _STEADY[1]) / (var_x + var_y + _STEADY[1])).mean())
+    return total / sum(_WEIGHTS[: len(a)])
