@@ -33,7 +33,7 @@ class _Pace:
     """Chooses step indices from what the frames before cost (bytes a frame) or from nothing (step, PSNR)."""
 
     def __init__(self, cfg: TextureConfig, frames: int, overhead: int, share: float = 1.0):
-        self.psnr = cfg.psnr
+        self.psnr, self.tune = cfg.psnr, cfg.tune
         self.bytes = None if cfg.psnr or cfg.step else share * (cfg.bytes_per_frame or DEFAULT_BYTES)
         self.index = index_of_step(cfg.step) if cfg.step else 150
         self._recent: list[int] = []

@@ -24,8 +24,8 @@ _STRETCH = 64  # frames that are looked at
 _EACH = 3  # every so many of them are compared
 _WEIGHTS = 2, 1, 1  # of the scales, from fine to coarse: so the choice follows MS-SSIM and HaarPSI (measured)
 _OCTAVE = 0.02  # similarity that twice the bytes bring, about (measured)
-_PATIENCE = 2  # worse sizes in a row after which nothing better is expected
-_NEAR = 0.35  # log of a trial's bytes over those wanted from which it is coded once more
+_PATIENCE, _CLEARLY = 2, 0.01  # worse sizes in a row, or one so much worse, beyond which nothing better is expected
+_NEAR, _TRIES = 0.2, 4  # log of a trial's bytes over those wanted from which it is coded once more; how often at most
 _STEADY = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # SSIM's constants
 
 
@@ -48,12 +48,15 @@ def best_size(
     at = min(range(len(widths)), key=lambda i: abs(math.log(widths[i] / _first_width(bytes_per_frame))))
     best = max(trials.scores([(widths[at], d) for d in DIVISORS]))
     for way in (widths[at + 1 :], widths[:at][::-1]):
+        if best[1] != widths[at]:
+            break  # it lies the other way
         worse = 0
         for width in way:
             (found,) = trials.scores([(width, best[2])])
-            best, worse = (found, 0) if found > best else (best, worse + 1)
-            if worse == _PATIENCE:
+            worse = 0 if found > best else worse + 1
+            if worse == _PATIENCE or found[0] < best[0] - _CLEARLY:
                 break
+            best = max(best, found)
     return max(trials.scores([(best[1], d) for d in DIVISORS]))[1:]
 
 
@@ -78,12 +81,16 @@ class _Trials:
     def _tried(self, width: int, divisor: int) -> float:
         encoder = AheadEncoder(pixels.shrink(self._tiny, width), divisor, self._span, self._cfg.tune)
         knob = guess_knob(encoder.planes, self._wanted * divisor)
-        for _ in range(2):
+        before, slope = None, SLOPE
+        for _ in range(_TRIES):
             coded = encoder.code(knob)
             off = math.log(sum(len(unit.payload) for unit in coded) / (self._wanted * len(self._tiny)))
             if abs(off) < _NEAR:
                 break
-            knob = min(max(knob + off / SLOPE, 0.0), STEPS - 1.0)
+            if before and abs(knob - before[0]) > 1:
+                slope = min(max((before[1] - off) / (knob - before[0]), SLOPE / 2), 4 * SLOPE)
+            before = knob, off
+            knob = min(max(knob + off / slope, 0.0), STEPS - 1.0)
         parts = zip(coded, encoder.truth)
         shown = np.concatenate([fill_in(pixels.to_rgb(u.planes), u.head, len(t)) for u, t in parts])
         size = self._tiny.shape[2], self._tiny.shape[1]

@@ -75,7 +75,9 @@ def test_layers_may_be_missing(disc):
 
 def test_lost_units_are_concealed(disc):
     frames, labels = disc
-    stream = sj.encode(frames, labels=labels, cfg=causal.SenderConfig(bitrate=20000, period=4))
+    stream = sj.encode(
+        frames, labels=labels, cfg=causal.SenderConfig(bitrate=20000, period=4, texture_period=4)
+    )
     units = {k: dict(v) for k, v in stream.units.items()}
     del units["contour"][1], units["texture"][2]
     steps = list(conditions(dataclasses.replace(stream, units=units, partial=True)))
@@ -134,6 +136,7 @@ def test_bad_arguments(disc):
         {"bitrate": -5},
         {"period": 0},
         {"texture_width": 5},
+        {"texture_period": 0},
         {"max_regions": 1},
         {"tolerance": -1},
     ):
@@ -155,6 +158,19 @@ def test_units_are_as_few_as_asked_and_of_about_one_length(disc):
     np.testing.assert_array_equal(np.concatenate(list(analysis.labels())), labels)
 
 
+def test_texture_units_are_as_long_as_allowed(disc):
+    frames, labels = disc
+    for period, count in ((128, 1), (7, 2), (4, 3)):
+        cfg = causal.SenderConfig(bitrate=20000, texture_period=period)
+        assert len(sj.encode(frames, labels=labels, cfg=cfg).units["texture"]) == count
+
+
+def test_outlines_get_a_smaller_share_as_there_are_more_bytes():
+    shares = [rate._contour_share(b) for b in (0.1, 4, 7.5, 20, 60, 1000)]
+    assert shares == sorted(shares, reverse=True)
+    assert (shares[0], shares[-1]) == (rate.CONTOUR_SHARES[1], rate.CONTOUR_SHARES[0])
+
+
 @pytest.mark.parametrize("limit", [1, 60, 120, 200, 400, 100_000])
 def test_contours_take_about_the_bytes_they_are_given(disc, limit):
     frames, labels = (maps.repeat(3, axis=1).repeat(3, axis=2) for maps in disc)
@@ -164,7 +180,7 @@ def test_contours_take_about_the_bytes_they_are_given(disc, limit):
         (),
         causal.SenderConfig(),
     )
-    coder = rate.Coder(analysis, "causal", lambda numbers: [])
+    coder = rate.Coder(analysis, "causal", lambda numbers: [], texture_span=12)
     tolerance = rate._finest_within(coder, None, limit)
     coarsest, finest = rate._tolerances(coder, None)
     size = coder.contour_estimate(tolerance)

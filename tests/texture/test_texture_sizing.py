@@ -1,0 +1,76 @@
+"""The size and frame divisor that show most of a clip, and coding for structure."""
+
+import numpy as np
+import pytest
+
+from semjax import metrics, texture
+from semjax.errors import InputError
+from semjax.texture.sizing import DIVISORS, WIDTHS
+
+CFG = texture.TextureConfig(tune="ssim")
+
+
+def _field(period: float, seed: int = 0) -> np.ndarray:
+    """Smooth noise, float [96, 160, 3], with a wave length of about `period` pixels."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    coarse = rng.normal(0, 60, (int(96 / period) + 4, int(160 / period) + 4, 3)).astype(np.float32)
+    return cv2.resize(coarse, (160, 96), interpolation=cv2.INTER_CUBIC)
+
+
+def _clip(*frames: np.ndarray) -> np.ndarray:
+    return np.clip(128 + np.stack(frames), 0, 255).astype(np.uint8)
+
+
+def test_detail_that_stands_still_gets_larger_frames_than_shades():
+    detail, shades = _clip(*[_field(6)] * 24), _clip(*[_field(40)] * 24)
+    (wide, _), (narrow, _) = (texture.best_size(c, 40, 24, CFG) for c in (detail, shades))
+    assert wide > narrow
+
+
+def test_frames_that_all_differ_are_all_coded_and_still_ones_are_not():
+    other = _clip(*(_field(30, seed) for seed in range(12)))
+    assert texture.best_size(other, 60, 12, CFG)[1] == 1
+    assert texture.best_size(_clip(*[_field(12)] * 12), 6, 12, CFG)[1] == 2
+
+
+def test_choices_are_possible_ones_and_the_same_twice():
+    clip = _clip(*(np.roll(_field(15), t, 1) for t in range(9)))
+    first = texture.best_size(clip, 20, 9, CFG)
+    assert first == texture.best_size(clip, 20, 9, CFG)
+    assert first[0] in WIDTHS and first[0] <= 160 and first[1] in DIVISORS
+    assert texture.best_size(clip, 20, 9, CFG, widths=(50,))[0] == 50
+    assert texture.best_size(clip[:, :20, :24], 20, 9, CFG)[0] == 24
+    assert texture.best_size(clip[:1], 60, 1, CFG)[0] <= 160
+
+
+def test_no_other_size_shows_much_more():
+    clip = _clip(*(np.roll(_field(14), t, 1) + 0.5 * _field(40, 3) for t in range(24)))
+
+    def shown(width: int, divisor: int) -> float:
+        import cv2
+
+        cfg = texture.TextureConfig(width=width, bytes_per_frame=80, frame_divisor=divisor, tune="ssim")
+        tiny = texture.decode(texture.encode(clip, cfg))
+        return metrics.ms_ssim(clip, np.stack([cv2.resize(f, (160, 96)) for f in tiny]))
+
+    best = texture.best_size(clip, 80, 24, CFG)
+    others = [(w, d) for w in WIDTHS if w <= 160 for d in DIVISORS]
+    assert shown(*best) >= max(shown(*other) for other in others) - 0.03
+
+
+def test_tuned_to_structure_more_of_it_is_there():
+    calm, busy = 0.15 * _field(10), np.concatenate([_field(4)[:, :80], np.zeros((96, 80, 3))], 1)
+    clip = _clip(*(np.roll(calm, t, 0) + np.roll(busy, t, 0) for t in range(24)))
+    found = {}
+    for tune in ("psnr", "ssim"):
+        data = texture.encode(clip, texture.TextureConfig(width=160, bytes_per_frame=150, tune=tune))
+        back = texture.decode(data)
+        found[tune] = metrics.psnr(clip, back), metrics.ms_ssim(clip, back)
+    assert found["ssim"][1] > found["psnr"][1]
+    assert found["ssim"][0] < found["psnr"][0]
+    low = texture.TextureConfig(width=64, bytes_per_frame=30, lookahead=False, tune="ssim")
+    assert texture.decode(texture.encode(clip, low)).shape == (24, 38, 64, 3)
+    with pytest.raises(InputError, match="tune"):
+        texture.TextureConfig(tune="vmaf")
