@@ -131,7 +131,7 @@ def run(args: RunCommand) -> None:
     stages = recipe(args.preset)
     params = generator.init_params(jax.random.key(args.seed), stages[0].stage.model)
     if args.start:
-        params |= load_parts(args.start)
+        params |= jax.tree.map(lambda x: x.astype(np.float32), load_parts(args.start))
     shown = read_example(waited_for(args.data, args.wait))
     for number, plan in enumerate(stages):
         folder = args.out / f"{number}-{plan.stage.stage}"

@@ -41,7 +41,7 @@ def picture_loss(found: Float[Array, "B H W 3"], wanted: Float[Array, "B H W 3"]
             break
         gap = found - wanted
         slopes = charbonnier(jnp.diff(gap, axis=1)) + charbonnier(jnp.diff(gap, axis=2))
-        total = total + 0.5 * slopes + 0.1 * structure_loss(found, wanted)
+        total = total + 0.5 * slopes + 0.25 * structure_loss(found, wanted)
         found, wanted = (_halved(x) for x in (found, wanted))
     return total
 
