@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -261,8 +262,8 @@ def _fill(coder: Coder, budget: int, tolerance, width) -> Stream | None:
     frames = coder.analysis.info.frames
     now = _finest_within(coder, tolerance, int(_contour_share(budget / frames) * budget))
     rest = budget - sum(map(len, [*coder.contour(now).values(), *coder.captions(captions).values()]))
-    # Rounded, so that rates that hardly differ share one search.
-    size = coder.texture_size(width, float(f"{max(rest / frames, 0.5):.2g}"))
+    # In steps of a tenth, so that rates that hardly differ share one search.
+    size = coder.texture_size(width, math.exp(round(math.log(max(rest / frames, 0.5)), 1)))
     plan = Plan(now, size, None, 0, 0, captions)
     # Texture moves, stills do not: they get what it cannot use (on every clip measured up to 40 kbit/s a byte of
     # texture showed more).
