@@ -21,16 +21,26 @@ def plain(x, kernel):
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), AROUND, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-SMALL, LARGE = (
+def doubled(x, kernel):
+    return plain(convolution.nearest(x, 2 * x.shape[1], 2 * x.shape[2]), kernel)
+
+
+GATHERED = functools.partial(convolution._gathered, stride=1, around=AROUND)
+SMALL, LARGE, DOUBLING = (
     functools.partial(convolution._tiled, form=form)
-    for form in (convolution._SMALL_TILES, convolution._LARGE_TILES)
+    for form in (convolution._SMALL_TILES, convolution._LARGE_TILES, convolution._DOUBLING)
 )
 
 
-@pytest.mark.parametrize("form", [convolution._gathered, SMALL, LARGE])
+@pytest.mark.parametrize(
+    ("form", "plain"),
+    [(GATHERED, plain), (SMALL, plain), (LARGE, plain), (DOUBLING, doubled)],
+    ids=["gathered", "2x2", "4x4", "doubling"],
+)
 @pytest.mark.parametrize(("height", "width"), [(6, 8), (5, 7), (70, 66)])
-def test_convolutions(form, height, width):
-    x, kernel = numbers(2, height, width, 5), numbers(3, 3, 5, 4)
+@pytest.mark.parametrize("channels", [5, 64])  # 64 go by parts where the tiles are few
+def test_convolutions(form, plain, height, width, channels):
+    x, kernel = numbers(2, height, width, channels), numbers(3, 3, channels, 4)
 
     def both(f):
         def loss(x, kernel):
