@@ -11,10 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 _CHANNELS, _CHANNELS_OF_MANY = 256, 128  # from which the matrix products pay, in few and in many tiles
-_FEW, _MANY = (
-    16,
-    256,
-)  # tiles: below smaller ones are better; so many are transformed at a time, to stay in the cache
+_FEW, _MANY = 16, 256  # tiles from which they pay; tiles that are transformed at a time, to stay in the cache
 _PARTED, _PART = 64, 32  # tiles up to which the kernel goes by parts, and the channels of one
 
 Around = tuple[tuple[int, int], tuple[int, int]]
@@ -40,9 +37,8 @@ def _winograd(size: int, points: tuple[float, ...]) -> _Winograd:
     return _Winograd(size, size, *(np.array(matrix, np.float32) for matrix in (inputs, kernel, output)))
 
 
-# With these points the larger tiles lose two bits of float32; with the usual 0, 1, -1, 2, -2 it would be four.
-_SMALL_TILES = _winograd(2, (0.0, 1.0, -1.0))
-_LARGE_TILES = _winograd(4, (0.0, 0.75, -0.75, 1.5, -1.5))
+# With these points the tiles lose two bits of float32; with the usual 0, 1, -1, 2, -2 it would be four.
+_TILES = _winograd(4, (0.0, 0.75, -0.75, 1.5, -1.5))
 # Of a picture doubled before: pixel i with its neighbours gives the outputs 2 i and 2 i + 1 in three products, not six:
 # k0 d[i-1] + (k1 + k2) d[i] = k0 (d[i-1] - d[i]) + (k0 + k1 + k2) d[i], and the same from the other side.
 _DOUBLING = _Winograd(
@@ -102,20 +98,18 @@ def _form(x: jax.Array, kernel: jax.Array, stride: int, around: Around, doubled:
         return None
     batch, height, width, _ = x.shape
     channels = min(kernel.shape[2:])
+    gathered = functools.partial(_gathered, stride=stride, around=around)
     if (stride, around) != (1, ((1, 1), (1, 1))):
         gathers = channels >= _CHANNELS and batch * height * width <= _MANY * stride**2
-        return functools.partial(_gathered, stride=stride, around=around) if gathers and not doubled else None
+        return gathered if gathers and not doubled else None
 
-    def tiles(form):
-        return batch * -(-height // form.step) * -(-width // form.step)
-
-    forms = (_DOUBLING,) if doubled else (_LARGE_TILES, _SMALL_TILES)
-    if channels < (_CHANNELS if tiles(forms[0]) < _MANY else _CHANNELS_OF_MANY):
+    form = _DOUBLING if doubled else _TILES
+    tiles = batch * -(-height // form.step) * -(-width // form.step)
+    if channels < (_CHANNELS if tiles < _MANY else _CHANNELS_OF_MANY):
         return None
-    form = next((form for form in forms if tiles(form) >= _FEW), None)
-    if form is None:
-        return None if doubled else functools.partial(_gathered, stride=stride, around=around)
-    return functools.partial(_tiled, form=form)
+    if tiles >= _FEW:
+        return functools.partial(_tiled, form=form)
+    return None if doubled else gathered
 
 
 def _gathered(x: jax.Array, kernel: jax.Array, stride: int, around: Around) -> jax.Array:
@@ -144,13 +138,14 @@ def _combine(matrix: np.ndarray, parts: list[jax.Array]) -> list[jax.Array]:
 
 
 def _tiled(x: jax.Array, kernel: jax.Array, form: _Winograd) -> jax.Array:
-    """One product for each place in the transformed tiles: 4/9 (2x2) or 1/4 (4x4) of the multiplications."""
+    """One product for each place in the transformed tiles: a quarter of the multiplications."""
     batch, height, width, _ = x.shape
     size, step, window = form.size, form.step, form.input.shape[1]
     rows, columns = -(-height // step), -(-width // step)
     bands = -(-rows * columns // _MANY)
     deep = -(-rows // bands)  # rows of tiles in a band
     bands = -(-rows // deep)
+    crop = slice(None), slice(height * size // step), slice(width * size // step)
     below, right = (n * step + window - step - 1 - m for n, m in ((bands * deep, height), (columns, width)))
     padded = jnp.pad(x, ((0, 0), (1, below), (1, right), (0, 0)))
 
@@ -160,9 +155,7 @@ def _tiled(x: jax.Array, kernel: jax.Array, form: _Winograd) -> jax.Array:
     kernel = kernel.reshape(9, *kernel.shape[2:])
     if bands == 1:
         products = _in_parts(_tiles(padded, form, rows, columns), kernel, form, zero)
-        return _pictures(products, form, batch, rows, columns)[
-            :, : height * size // step, : width * size // step
-        ]
+        return _pictures(products, form, batch, rows, columns)[crop]
     factors = _twice(form.kernel, kernel, zero)
     start = jnp.broadcast_to(zero, (batch, bands * deep * size, columns * size, kernel.shape[-1]))
 
@@ -176,7 +169,7 @@ def _tiled(x: jax.Array, kernel: jax.Array, form: _Winograd) -> jax.Array:
         return jax.lax.dynamic_update_slice_in_dim(out, band(first), first * size, 1), None
 
     out = jax.lax.scan(put, start, deep * jnp.arange(bands))[0]
-    return out[:, : height * size // step, : width * size // step]
+    return out[crop]
 
 
 def _in_parts(tiles: jax.Array, kernel: jax.Array, form: _Winograd, zero: jax.Array) -> jax.Array:

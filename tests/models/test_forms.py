@@ -26,16 +26,15 @@ def doubled(x, kernel):
 
 
 GATHERED = functools.partial(convolution._gathered, stride=1, around=AROUND)
-SMALL, LARGE, DOUBLING = (
-    functools.partial(convolution._tiled, form=form)
-    for form in (convolution._SMALL_TILES, convolution._LARGE_TILES, convolution._DOUBLING)
+TILED, DOUBLING = (
+    functools.partial(convolution._tiled, form=form) for form in (convolution._TILES, convolution._DOUBLING)
 )
 
 
 @pytest.mark.parametrize(
     ("form", "plain"),
-    [(GATHERED, plain), (SMALL, plain), (LARGE, plain), (DOUBLING, doubled)],
-    ids=["gathered", "2x2", "4x4", "doubling"],
+    [(GATHERED, plain), (TILED, plain), (DOUBLING, doubled)],
+    ids=["gathered", "tiled", "doubling"],
 )
 @pytest.mark.parametrize(("height", "width"), [(6, 8), (5, 7), (70, 66)])
 @pytest.mark.parametrize("channels", [5, 64])  # 64 go by parts where the tiles are few
@@ -52,16 +51,47 @@ def test_convolutions(form, plain, height, width, channels):
         assert parity.error(one, other) < 3e-6
 
 
-def test_the_form_follows_the_size(monkeypatch):
-    taken = []
-    monkeypatch.setattr(convolution, "_gathered", lambda x, k: taken.append("gathered") or plain(x, k))
-    monkeypatch.setattr(convolution, "_tiled", lambda x, k, form: taken.append(form.size) or plain(x, k))
-    kernel = jax.ShapeDtypeStruct((3, 3, 256, 256), jnp.float32)
-    for size in (16, 32, 128):
-        taken.append(size)
-        x = jax.ShapeDtypeStruct((1, size, size, 256), jnp.float32)
-        jax.eval_shape(lambda x, k: convolution.convolve(x, k, 1, AROUND), x, kernel)
-    assert taken == [16, "gathered", 32, 2, 128, 4]
+@pytest.mark.parametrize("around", [AROUND, ((0, 1), (0, 1))])
+@pytest.mark.parametrize(("height", "width"), [(6, 8), (5, 7)])
+def test_halving(around, height, width):
+    x, kernel = numbers(2, height, width, 256), numbers(3, 3, 256, 256)
+    layout = ("NHWC", "HWIO", "NHWC")
+    both = parity.run(
+        lambda x, k: (
+            convolution.convolve(x, k, 2, around),
+            jax.lax.conv_general_dilated(x, k, (2, 2), around, dimension_numbers=layout),
+        ),
+        x,
+        kernel,
+    )
+    assert parity.error(*both) < 3e-6
+
+
+@pytest.mark.parametrize("size", [(8, 12), (7, 12)])
+def test_doubling(size):
+    """A size that is not the double is brought there by repeating pixels first."""
+    x, kernel = numbers(1, 4, 6, 256), numbers(3, 3, 256, 256)
+    both = parity.run(
+        lambda x, k: (convolution.convolve(x, k, 1, AROUND, size), plain(convolution.nearest(x, *size), k)),
+        x,
+        kernel,
+    )
+    assert both[0].shape[1:3] == size and parity.error(*both) < 5e-6
+
+
+def test_the_form_follows_the_size():
+    def form(side, channels, stride=1, doubled=False, batch=1):
+        x = jax.ShapeDtypeStruct((batch, side, side, channels), jnp.float32)
+        kernel = jax.ShapeDtypeStruct((3, 3, channels, channels), jnp.float32)
+        found = convolution._form(x, kernel, stride, AROUND, doubled)
+        return found and (found.func.__name__, found.keywords.get("form"))
+
+    tiled, doubling = ("_tiled", convolution._TILES), ("_tiled", convolution._DOUBLING)
+    assert form(8, 256) == form(8, 256, 2) == form(12, 256) == ("_gathered", None)
+    assert form(16, 256) == form(8, 256, batch=4) == form(64, 128) == tiled
+    assert form(4, 256, doubled=True) == form(16, 128, doubled=True) == doubling
+    for plain in (form(8, 255), form(63, 127), form(32, 128), form(64, 256, 2), form(2, 256, doubled=True)):
+        assert plain is None
 
 
 def test_attention():
