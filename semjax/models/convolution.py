@@ -182,14 +182,13 @@ def _in_parts(tiles: jax.Array, kernel: jax.Array, form: _Winograd, zero: jax.Ar
         return jnp.einsum("nti,nio->nto", tiles, _twice(form.kernel, kernel, zero))
 
     @jax.checkpoint
-    def part(first):
-        some = jax.lax.dynamic_slice_in_dim(kernel, first, _PART, 1)
-        seen = jax.lax.dynamic_slice_in_dim(tiles, first, _PART, 2)
-        return jnp.einsum("nti,nio->nto", seen, _twice(form.kernel, some, zero))
+    def part(i):
+        some = jax.lax.dynamic_slice_in_dim(kernel, i * _PART, _PART, 1)
+        seen = jax.lax.dynamic_slice_in_dim(tiles, i * _PART, _PART, 2)
+        return jnp.einsum("nti,nio->nto", seen, _twice(form.kernel, some))
 
     start = jnp.broadcast_to(zero, (*tiles.shape[:2], kernel.shape[-1]))
-    firsts = jnp.arange(0, channels, _PART)
-    return jax.lax.scan(lambda sums, first: (sums + part(first), None), start, firsts)[0]
+    return jax.lax.fori_loop(0, channels // _PART, lambda i, sums: sums + part(i), start)
 
 
 def _tiles(x: jax.Array, form: _Winograd, rows: int, columns: int) -> jax.Array:

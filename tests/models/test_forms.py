@@ -107,6 +107,14 @@ def test_attention():
         assert parity.error(one, other) < 1e-5
 
 
+def test_powers_of_two():
+    x = np.linspace(-150, 0, 100_001, dtype=np.float32)
+    power, slope = parity.run(lambda x: jax.jvp(attention._exp2, (x,), (jnp.ones_like(x),)), x)
+    exact = np.exp2(np.maximum(x, -126).astype(np.float64))
+    np.testing.assert_allclose(power, exact, 3e-7)
+    np.testing.assert_allclose(slope, exact * np.log(2), 4e-7, atol=1e-37)  # subnormal numbers become 0
+
+
 def test_networks_export_for_all_platforms():
     """A GPU's program does not hold the forms for CPUs."""
     from semjax.models.unet_blocks import Resnet
