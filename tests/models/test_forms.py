@@ -21,16 +21,25 @@ def plain(x, kernel):
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), AROUND, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-SMALL, LARGE = (
-    functools.partial(convolution._tiled, form=form)
-    for form in (convolution._SMALL_TILES, convolution._LARGE_TILES)
+def doubled(x, kernel):
+    return plain(convolution.nearest(x, 2 * x.shape[1], 2 * x.shape[2]), kernel)
+
+
+GATHERED = functools.partial(convolution._gathered, stride=1, around=AROUND)
+TILED, DOUBLING = (
+    functools.partial(convolution._tiled, form=form) for form in (convolution._TILES, convolution._DOUBLING)
 )
 
 
-@pytest.mark.parametrize("form", [convolution._gathered, SMALL, LARGE])
+@pytest.mark.parametrize(
+    ("form", "plain"),
+    [(GATHERED, plain), (TILED, plain), (DOUBLING, doubled)],
+    ids=["gathered", "tiled", "doubling"],
+)
 @pytest.mark.parametrize(("height", "width"), [(6, 8), (5, 7), (70, 66)])
-def test_convolutions(form, height, width):
-    x, kernel = numbers(2, height, width, 5), numbers(3, 3, 5, 4)
+@pytest.mark.parametrize("channels", [5, 64])  # 64 go by parts where the tiles are few
+def test_convolutions(form, plain, height, width, channels):
+    x, kernel = numbers(2, height, width, channels), numbers(3, 3, channels, 4)
 
     def both(f):
         def loss(x, kernel):
@@ -42,16 +51,47 @@ def test_convolutions(form, height, width):
         assert parity.error(one, other) < 3e-6
 
 
-def test_the_form_follows_the_size(monkeypatch):
-    taken = []
-    monkeypatch.setattr(convolution, "_gathered", lambda x, k: taken.append("gathered") or plain(x, k))
-    monkeypatch.setattr(convolution, "_tiled", lambda x, k, form: taken.append(form.size) or plain(x, k))
-    kernel = jax.ShapeDtypeStruct((3, 3, 256, 256), jnp.float32)
-    for size in (16, 32, 128):
-        taken.append(size)
-        x = jax.ShapeDtypeStruct((1, size, size, 256), jnp.float32)
-        jax.eval_shape(lambda x, k: convolution.convolve(x, k, 1, AROUND), x, kernel)
-    assert taken == [16, "gathered", 32, 2, 128, 4]
+@pytest.mark.parametrize("around", [AROUND, ((0, 1), (0, 1))])
+@pytest.mark.parametrize(("height", "width"), [(6, 8), (5, 7)])
+def test_halving(around, height, width):
+    x, kernel = numbers(2, height, width, 256), numbers(3, 3, 256, 256)
+    layout = ("NHWC", "HWIO", "NHWC")
+    both = parity.run(
+        lambda x, k: (
+            convolution.convolve(x, k, 2, around),
+            jax.lax.conv_general_dilated(x, k, (2, 2), around, dimension_numbers=layout),
+        ),
+        x,
+        kernel,
+    )
+    assert parity.error(*both) < 3e-6
+
+
+@pytest.mark.parametrize("size", [(8, 12), (7, 12)])
+def test_doubling(size):
+    """A size that is not the double is brought there by repeating pixels first."""
+    x, kernel = numbers(1, 4, 6, 256), numbers(3, 3, 256, 256)
+    both = parity.run(
+        lambda x, k: (convolution.convolve(x, k, 1, AROUND, size), plain(convolution.nearest(x, *size), k)),
+        x,
+        kernel,
+    )
+    assert both[0].shape[1:3] == size and parity.error(*both) < 5e-6
+
+
+def test_the_form_follows_the_size():
+    def form(side, channels, stride=1, doubled=False, batch=1):
+        x = jax.ShapeDtypeStruct((batch, side, side, channels), jnp.float32)
+        kernel = jax.ShapeDtypeStruct((3, 3, channels, channels), jnp.float32)
+        found = convolution._form(x, kernel, stride, AROUND, doubled)
+        return found and (found.func.__name__, found.keywords.get("form"))
+
+    tiled, doubling = ("_tiled", convolution._TILES), ("_tiled", convolution._DOUBLING)
+    assert form(8, 256) == form(8, 256, 2) == form(12, 256) == ("_gathered", None)
+    assert form(16, 256) == form(8, 256, batch=4) == form(64, 128) == tiled
+    assert form(4, 256, doubled=True) == form(16, 128, doubled=True) == doubling
+    for plain in (form(8, 255), form(63, 127), form(32, 128), form(64, 256, 2), form(2, 256, doubled=True)):
+        assert plain is None
 
 
 def test_attention():
@@ -65,6 +105,14 @@ def test_attention():
 
     for one, other in zip(both(attention.attend), both(jax.nn.dot_product_attention)):
         assert parity.error(one, other) < 1e-5
+
+
+def test_powers_of_two():
+    x = np.linspace(-150, 0, 100_001, dtype=np.float32)
+    power, slope = parity.run(lambda x: jax.jvp(attention._exp2, (x,), (jnp.ones_like(x),)), x)
+    exact = np.exp2(np.maximum(x, -126).astype(np.float64))
+    np.testing.assert_allclose(power, exact, 3e-7)
+    np.testing.assert_allclose(slope, exact * np.log(2), 4e-7, atol=1e-37)  # subnormal numbers become 0
 
 
 def test_networks_export_for_all_platforms():
