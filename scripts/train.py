@@ -24,6 +24,7 @@ from typing import Annotated
 import jax
 import numpy as np
 import tyro
+from safetensors import safe_open
 
 from semjax import generator
 from semjax._progress import progress
@@ -132,6 +133,7 @@ def run(args: RunCommand) -> None:
     params = generator.init_params(jax.random.key(args.seed), stages[0].stage.model)
     if args.start:
         params |= jax.tree.map(lambda x: x.astype(np.float32), load_parts(args.start))
+        inherit(args)
     shown = read_example(waited_for(args.data, args.wait))
     for number, plan in enumerate(stages):
         folder = args.out / f"{number}-{plan.stage.stage}"
@@ -155,6 +157,15 @@ def train_stage(params: dict, args: RunCommand, folder: Path, plan: Recipe, show
     draw = sampler(shown, dataclasses.replace(plan.stage.run(), consistency=1.0))
     parts = {"stage": plan.stage, "data": plan.data, "optim": plan.optim, "loop": loop, "sample": draw}
     return run_stage(params, args.data, folder, **parts)
+
+
+def inherit(args: RunCommand) -> None:
+    """Begin a run's history with that of the weights that it starts from."""
+    file = args.out / "history.jsonl"
+    with safe_open(args.start, "numpy") as weights:
+        before = (weights.metadata() or {}).get("history", "")
+    if before and not file.exists():
+        file.write_text(before)
 
 
 def note(args: RunCommand, stage: str, folder: Path) -> None:

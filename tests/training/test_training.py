@@ -1,6 +1,8 @@
 """Training at a minuscule size: examples through the real coders, stages, and a run that is killed."""
 
 import json
+import runpy
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -201,6 +203,17 @@ def test_structure_is_what_brightness_leaves_alone():
 def test_parts_come_back(start, tmp_path):
     save_parts(tmp_path / "p.safetensors", start["control"])
     jax.tree.map(np.testing.assert_array_equal, load_parts(tmp_path / "p.safetensors"), start["control"])
+
+
+def test_a_run_that_starts_from_weights_carries_their_history(start, tmp_path):
+    told = json.dumps({"stage": "adapters", "steps": 7}) + "\n"
+    file = generator.save(tmp_path / "weights", start, MODEL, history=told)
+    train = runpy.run_path(str(Path(__file__).parents[2] / "scripts/train.py"))
+    args = train["RunCommand"](tmp_path, out=tmp_path, start=file)
+    train["inherit"](args)
+    (tmp_path / "history.jsonl").open("a").write("more\n")
+    train["inherit"](args)
+    assert (tmp_path / "history.jsonl").read_text() == told + "more\n"
 
 
 def test_recipes_name_their_stages_and_bad_ones_are_refused():
