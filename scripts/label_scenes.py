@@ -191,7 +191,9 @@ def _kite(rng, frames, height, width):
     rider.size = rng.uniform(0.05, 0.09) * height
     rider.at[:, 1] = height * rng.uniform(0.55, 0.75) + _drift(rng, frames, 1, 0.6)[:, 0]
     count, thin = int(rng.integers(2, 6)), rng.uniform(0.7, 1.4)
-    kite = rider.at + (width, height) * rng.uniform((-0.35, -0.75), (0.35, -0.4)) + _drift(rng, frames, 2, 0.5)
+    kite = (
+        rider.at + (width, height) * rng.uniform((-0.35, -0.75), (0.35, -0.4)) + _drift(rng, frames, 2, 0.5)
+    )
     spread, sag = rng.uniform(8, 40), rng.uniform(-12, 12)
     board, tilt = rng.uniform(0.9, 1.8), rng.uniform(-0.6, 0.6) + _drift(rng, frames, 1, 0.01)[:, 0]
     out = np.zeros((frames, height, width), np.uint8)
@@ -200,7 +202,7 @@ def _kite(rng, frames, height, width):
         rider.draw(out[t], t, (0, 0, 1), 1)
         at, size = rider.at[t], rider.size
         half = board * size * np.array([np.cos(tilt[t]), np.sin(tilt[t])])
-        under = at + (0, 1.1 * size)
+        under = at + np.array([0, 1.1 * size])
         _limb(out[t], under - half, under + half, 0.09 * size, 0.14 * size, 1)
         for k in range(count):
             end = kite[t] + spread * (k - count / 2) * np.array([1, 0.2])
@@ -240,7 +242,9 @@ def _bmx(rng, frames, height, width):
                 _limb(out[t], hub, hub + wheel * np.array([np.cos(turn), np.sin(turn)]), 0.8, 0.8, 1)
         for x, girth, slant in zip(*trunks):
             x = (x + np.sum(pan[:t])) % (2 * width) - width / 2
-            _limb(out[t], np.array([x, -40.0]), np.array([x + slant * height, height + 40.0]), girth, girth, 0)
+            _limb(
+                out[t], np.array([x, -40.0]), np.array([x + slant * height, height + 40.0]), girth, girth, 0
+            )
     return out
 
 
@@ -249,15 +253,24 @@ def _crowd(rng, frames):
     count = int(rng.integers(60, 110))
     # class, how many of them, height and width in metres, roughness of the outline
     rows = np.array([
-        (2, 8, 9, 12, 0.02), (8, 22, 6, 5, 0.3), (5, 26, 5, 0.12, 0.0), (6, 8, 0.8, 0.5, 0.05), (7, 14, 0.8, 0.7, 0.05),
-        (4, 8, 1.5, 5, 0.05), (3, 4, 2, 7, 0.04), (9, 6, 0.5, 5, 0.25), (11, 18, 1.7, 0.6, 0.15), (12, 5, 1.8, 0.8, 0.2),
-        (13, 20, 1.5, 2.0, 0.08), (14, 3, 3, 2.5, 0.05), (15, 2, 3, 2.6, 0.04), (16, 1, 3, 2.6, 0.04), (17, 7, 1.1, 1.2, 0.25),
+        (2, 8, 9, 12, 0.02), (8, 22, 6, 5, 0.3), (5, 26, 5, 0.12, 0.0), (6, 8, 0.8, 0.5, 0.05),
+        (7, 14, 0.8, 0.7, 0.05), (4, 8, 1.5, 5, 0.05), (3, 4, 2, 7, 0.04), (9, 6, 0.5, 5, 0.25),
+        (11, 18, 1.7, 0.6, 0.15), (12, 5, 1.8, 0.8, 0.2), (13, 20, 1.5, 2.0, 0.08), (14, 3, 3, 2.5, 0.05),
+        (15, 2, 3, 2.6, 0.04), (16, 1, 3, 2.6, 0.04), (17, 7, 1.1, 1.2, 0.25),
     ])  # fmt: skip
     pick = rng.choice(len(rows), count, p=rows[:, 1] / rows[:, 1].sum())
     size = rows[pick, 2:4] * rng.uniform(0.6, 1.6, (count, 2))
     side = rng.choice([-1, 1], count) * rng.uniform(3.2, 11, count) + rng.normal(0, 0.5, count)
-    side = np.where(np.isin(rows[pick, 0], (2, 8, 3)), np.sign(side) * (size[:, 1] / 2 + rng.uniform(6, 12, count)), side)
-    return rows[pick, 0].astype(int), side, rng.uniform(3, 90, count), size, rows[pick, 4] * rng.uniform(0.3, 1.6, count)
+    side = np.where(
+        np.isin(rows[pick, 0], (2, 8, 3)), np.sign(side) * (size[:, 1] / 2 + rng.uniform(6, 12, count)), side
+    )
+    return (
+        rows[pick, 0].astype(int),
+        side,
+        rng.uniform(3, 90, count),
+        size,
+        rows[pick, 4] * rng.uniform(0.3, 1.6, count),
+    )
 
 
 def _avenue(rng, frames, height, width):
@@ -272,7 +285,9 @@ def _avenue(rng, frames, height, width):
     box = np.clip(1.5 * np.stack([np.cos(angle), np.sin(angle)], 1), -1, 1)
     waves = rng.normal(0, 1, (len(label), 12, 2)) / np.arange(1, 13)[:, None] ** 0.7
     turns = np.arange(1, 13)[:, None] * angle
-    shape = np.einsum("nk,ka->na", waves[:, :, 0], np.cos(turns)) + np.einsum("nk,ka->na", waves[:, :, 1], np.sin(turns))
+    shape = np.einsum("nk,ka->na", waves[:, :, 0], np.cos(turns)) + np.einsum(
+        "nk,ka->na", waves[:, :, 1], np.sin(turns)
+    )
     skyline = np.repeat(np.abs(np.cumsum(rng.normal(0, 9, 30))), 2) + rng.uniform(0, 30)
     out = np.zeros((frames, height, width), np.uint8)
     for t in range(frames):
@@ -355,7 +370,9 @@ def label_clip(seed: int, frames: int = 17, kind: str | None = None) -> np.ndarr
     if kind in FINE:
         draw, size = FINE[kind]
         labels = draw(rng, frames, *size)
-        still, period = (0.0, rng.uniform(8, 30)) if kind == "avenue" else (rng.uniform(0, 1), rng.uniform(4, 16))
+        still, period = (
+            (0.0, rng.uniform(8, 30)) if kind == "avenue" else (rng.uniform(0, 1), rng.uniform(4, 16))
+        )
         return _roughened(rng, labels, still, rng.uniform(0.1, 0.6), period)
     height, width = SIZES[int(rng.integers(len(SIZES)))]
     if kind == "street":

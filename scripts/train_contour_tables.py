@@ -10,6 +10,10 @@
 5. `rates` again, from the maps of step 2.
 
 Writes contour_tables.npz and contour_tables_rate.npz.
+
+With --fine the same for cells of one pixel alone, with and without loss, from clips full of detail besides the others:
+code lengths, network and mixers start from the shipped ones. Writes contour_tables_fine.npz and
+contour_tables_fine_rate.npz.
 """
 
 import dataclasses
@@ -32,6 +36,13 @@ from semjax.entropy import binary as eb
 
 _MOST_ROWS = 40000  # of one clip and kind
 _KINDS = ("lossy", "lossless")
+_FINE = (
+    "kite",
+    "bmx",
+    "avenue",
+    None,
+    None,
+)  # kinds of clips for --fine, in turn; None: whatever the seed says
 
 
 @dataclasses.dataclass
@@ -45,6 +56,7 @@ class Args:
     out: Path = Path("semjax/assets")
     collect_only: bool = False
     shipped_rates: bool = False  # decide with the shipped code lengths: a second round of the same
+    fine: bool = False  # tables for cells of one pixel
 
 
 class Recorder(best.Codec):
@@ -77,25 +89,28 @@ def majority_rates(clips) -> np.ndarray:
     return counts
 
 
-def collect(seed: int, table) -> dict:
+def collect(seed: int, table, fine: bool) -> dict:
     """Encode one clip both ways; what `Recorder` kept, by kind."""
     rng = np.random.default_rng(seed)
-    labels = label_clip(seed)
+    labels = label_clip(seed, 6, _FINE[seed % len(_FINE)]) if fine else label_clip(seed)
     cfg = ContourConfig(target_miou=0.95, weights=((0, 0.0),) if labels.max() < 8 else ())
     weights = rate.pixel_weights(labels, cfg)
+    edge = rate.edge_cost(labels, weights)
     counts = np.zeros((prices.CONTEXTS, prices.SYMBOLS), np.float32)
-    out = {}
-    for kind in _KINDS:
+    out = {"counts": counts}
+    if fine:
+        lam = rng.uniform(0.1, 0.6) * edge
+        lossy = best_encoder.Plan(1, lam, int(rng.choice([1, 1, 1, 2, 4])), 1000, thorough=True)
+    else:
+        size = 7 * (labels[0].size / (480 * 854)) ** 0.5 * rng.uniform(0.5, 1.4)
+        gap = int(rng.choice([1, 3, 8, 16, 16]))
+        lossy = best_encoder.Plan(max(2, round(size)), rate.KAPPA * size**2 * edge, gap, 1000)
+    exact = best_encoder.Plan(1, rate.LOSSLESS_BIT, 1, 1000, lossless=True)
+    for kind, maps, cost, plan in zip(
+        _KINDS, (labels, labels[:4]), (weights, np.full(256, 0.5)), (lossy, exact)
+    ):
         codec = Recorder(*labels.shape[1:])
-        if kind == "lossy":
-            size = 7 * (labels[0].size / (480 * 854)) ** 0.5 * rng.uniform(0.5, 1.4)
-            lam = rate.KAPPA * size**2 * rate.edge_cost(labels, weights)
-            gap = int(rng.choice([1, 3, 8, 16, 16]))
-            plan = best_encoder.Plan(max(2, round(size)), lam, gap, 1000)
-            best_encoder.Sender(labels, weights, plan, table, codec, counts).run()
-        else:
-            plan = best_encoder.Plan(1, rate.LOSSLESS_BIT, 1, 1000)
-            best_encoder.Sender(labels[:4], np.full(256, 0.5), plan, table, codec).run()
+        best_encoder.Sender(maps, cost, plan, table, codec, counts if fine or kind == "lossy" else None).run()
         rows = codec.log[: codec.logged]
         keep = rng.permutation(len(rows))[:_MOST_ROWS]
         out[kind] = {"rows": rows[keep], "maps": codec.maps}
@@ -106,22 +121,35 @@ def collect(seed: int, table) -> dict:
             f"{eb.cost(codec.coder) / 65536 / 8:.0f} bytes, {len(rows)} questions",
             flush=True,
         )
-    out["counts"] = counts
     return out
 
 
-def train(rows, steps: int, seed: int = 0):
-    """A network from rows int8 [n, N_FEATURES + 1] (the answer last): integers as `gm.network` wants them."""
+def train(rows, steps: int, start=None, seed: int = 0):
+    """A network from rows int8 [n, N_FEATURES + 1] (the answer last): integers as `gm.network` wants them.
+
+    start: such a network to begin with, one of `priors.networks`.
+    """
     rng = np.random.default_rng(seed)
     rows = rows[rng.permutation(len(rows))]
     test, rows = rows[: len(rows) // 20], rows[len(rows) // 20 :]
     reach = np.maximum(rows[: 1 << 16].max(0)[:-1], 1).astype(np.float32)  # features of 0 to 7 or to 16
     reach = np.where(reach > 8, 8, np.where(reach > 1, 4, 1)).astype(np.float32)
     sizes = (gm.N_FEATURES, gm.N_HIDDEN, gm.N_MIDDLE, 1)
-    params = [
-        (jnp.asarray(rng.normal(0, 0.15 if n > 1 else 0.2, (m, n)), jnp.float32), jnp.full(n, 0.1 * (n > 1)))
-        for m, n in itertools.pairwise(sizes)
-    ]
+    if start:
+        layers = [
+            np.float32(layer.reshape(m + 1, n)) / 1024
+            for layer, (m, n) in zip(start, itertools.pairwise(sizes))
+        ]
+        layers[0][:-1] *= reach[:, None]
+        params = [(jnp.asarray(layer[:-1]), jnp.asarray(layer[-1])) for layer in layers]
+    else:
+        params = [
+            (
+                jnp.asarray(rng.normal(0, 0.15 if n > 1 else 0.2, (m, n)), jnp.float32),
+                jnp.full(n, 0.1 * (n > 1)),
+            )
+            for m, n in itertools.pairwise(sizes)
+        ]
 
     def loss(params, batch):
         x = batch[:, :-1].astype(jnp.float32) / reach
@@ -142,7 +170,7 @@ def train(rows, steps: int, seed: int = 0):
     price = jax.jit(loss)
     for i in range(1, steps + 1):
         at = rng.integers(0, max(len(rows) - 2048, 1))
-        lr = 4e-3 * min(1, i / 200) * (0.5 * (1 + np.cos(np.pi * i / steps)) + 0.01)
+        lr = (1.5e-3 if start else 4e-3) * min(1, i / 200) * (0.5 * (1 + np.cos(np.pi * i / steps)) + 0.01)
         params, m, v = step(params, m, v, jnp.float32(i), rows[at : at + 2048], lr)
         if i % max(steps // 5, 1) == 0:
             print(i, f"{float(price(params, test)):.4f} bits a question", flush=True)
@@ -177,26 +205,36 @@ def main(args: Args):
     for seed, file in zip(seeds, files):
         if not file.exists():
             if table is None:
+                shipped = args.shipped_rates or args.fine
                 table = (
-                    rate.rate_table() if args.shipped_rates else prices.bits_table(majority_rates(range(24)))
+                    rate.rate_table(args.fine) if shipped else prices.bits_table(majority_rates(range(24)))
                 )
-            file.write_bytes(zlib.compress(pickle.dumps(collect(seed, table)), 1))
+            file.write_bytes(zlib.compress(pickle.dumps(collect(seed, table, args.fine)), 1))
     if args.collect_only:
         return
     data = [pickle.loads(zlib.decompress(file.read_bytes())) for file in files]
-    tables = priors.blank()
-    layers = [train(np.concatenate([d[kind]["rows"] for d in data]), args.steps) for kind in _KINDS]
-    tables |= {name: np.stack(pair) for name, pair in zip(("hidden", "middle", "out"), zip(*layers))}
-    tables["out"] = tables["out"][:, :, 0]
+    if args.fine:
+        tables = dict(priors.load())
+        rows = np.concatenate([d[kind]["rows"] for d in data for kind in _KINDS])
+        exact = train(rows, args.steps, priors.networks(tables)[1])
+        for name, layer in zip(("hidden", "middle", "out"), exact):
+            tables[name] = np.stack([tables[name][0], layer.reshape(tables[name][1].shape)])
+    else:
+        tables = priors.blank()
+        layers = [train(np.concatenate([d[kind]["rows"] for d in data]), args.steps) for kind in _KINDS]
+        tables |= {name: np.stack(pair) for name, pair in zip(("hidden", "middle", "out"), zip(*layers))}
+        tables["out"] = tables["out"][:, :, 0]
     order = np.random.default_rng(0).permutation(2 * len(data))
     runs = [d[kind]["maps"] for d in data for kind in _KINDS]
     tables = prime(tables, [runs[i] for i in order])
-    np.savez_compressed(args.out / priors.ASSET, **tables)
+    np.savez_compressed(args.out / (priors.FINE_ASSET if args.fine else priors.ASSET), **tables)
     counts = sum(d["counts"] for d in data)
     rows = np.flatnonzero(counts.sum(1))
     counts = np.minimum(np.round(counts[rows] / max(1, counts.sum() / 4e6) + 0.25), 65535)
     np.savez_compressed(
-        args.out / priors.RATES_ASSET, rows=rows.astype(np.uint16), counts=counts.astype(np.uint16)
+        args.out / (priors.FINE_RATES_ASSET if args.fine else priors.RATES_ASSET),
+        rows=rows.astype(np.uint16),
+        counts=counts.astype(np.uint16),
     )
 
 

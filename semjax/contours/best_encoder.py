@@ -24,12 +24,13 @@ _CLEAN_SPLIT = 2.0  # what a coded frame's bits count for then: fewer frames, ea
 class Plan:
     """Settings of one pass over a unit."""
 
-    scale: int  # pixels a cell; 1 is lossless
+    scale: int  # pixels a cell
     lam: float  # weighted error a bit is worth
     gap: int  # longest step from anchor to anchor, in frames
     period: int | None = None  # frames from I-frame to I-frame at most
     thorough: bool = False  # try pairs of cells too: 1 to 2 % less, slower
     clean: bool = False  # outlines that are off count for more
+    lossless: bool = False  # with scale 1
 
 
 @dataclasses.dataclass
@@ -80,7 +81,7 @@ class Sender:
         cuts = []
         for t in np.flatnonzero(steps > 4 * usual + 50 * self.plan.lam):
             frame, pred = self._move(self.x[t - 1], t, self.plan.lam)
-            if self.plan.scale == 1:
+            if self.plan.lossless:
                 cells = self.x[t]
                 new, moved = (prices.bits_of_cells(cells, pred, pred, k, self.table).sum() for k in (0, 1))
             else:
@@ -155,7 +156,7 @@ class Sender:
         """The cheapest of: the prediction as it is, cells anew, cells that correct the prediction."""
         truth, s, thorough = self.x[t], self.plan.scale, self.plan.thorough
         base = base or Frame()
-        if s == 1:
+        if self.plan.lossless:
             frame = dataclasses.replace(base, cells=truth.copy(), scale=1)
             if kind == FORWARD and np.array_equal(pred, truth):
                 frame = dataclasses.replace(base, skip=True)
@@ -168,7 +169,7 @@ class Sender:
             back = start
         else:
             grid, nref = shrink(pred, s), 1
-            trials = [(start, True), (grid, True)]
+            trials = [(start, s > 1), (grid, s > 1)]
             back = grid
             if kind == FORWARD:
                 skip = dataclasses.replace(base, skip=True)
@@ -191,7 +192,7 @@ class Sender:
         """How to send the frames between two: (cost, None to interpolate or (choice, left, right))."""
         if b - a < 2:
             return 0.0, None
-        lossless = self.plan.scale == 1
+        lossless = self.plan.lossless
         middle = (a + b) // 2
         way = self.codec.between(first, last)
         pred = way.frame(middle - a, b - a)

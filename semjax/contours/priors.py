@@ -9,7 +9,9 @@ from semjax.contours import gridmodel as gm
 from semjax.entropy import binary as eb
 
 ASSET = "contour_tables.npz"
+FINE_ASSET = "contour_tables_fine.npz"  # of units of cells of one pixel
 RATES_ASSET = "contour_tables_rate.npz"  # the encoder's only
+FINE_RATES_ASSET = "contour_tables_fine_rate.npz"
 
 
 def blank() -> dict[str, np.ndarray]:
@@ -34,9 +36,11 @@ def blank() -> dict[str, np.ndarray]:
 
 
 @functools.cache
-def load() -> dict[str, np.ndarray]:
-    """The shipped tables; the arrays are not to be changed."""
-    with importlib.resources.files("semjax.assets").joinpath(ASSET).open("rb") as file:
+def load(fine: bool = False) -> dict[str, np.ndarray]:
+    """The shipped tables; the arrays are not to be changed. fine: for units of cells of one pixel."""
+    with (
+        importlib.resources.files("semjax.assets").joinpath(FINE_ASSET if fine else ASSET).open("rb") as file
+    ):
         return dict(np.load(file))
 
 

@@ -86,6 +86,9 @@ def _plain_error(cells, truth, far, r, c, s, taps, wt, columns):
 @eb.call
 def _cell_error(cells, truth, far, r, c, s, weights, wt, carry, g1, held, columns, scratch, block):
     """Weighted wrong pixels of one cell as the decoder will enlarge it; held: see `_held_error`."""
+    if s == 1:
+        a, b = truth[r, c], cells[r, c]
+        return (wt[a] + wt[b]) * far[r, c] if a != b else 0.0
     if carry and agrees(cells, g1, r, c):
         return held[r, c]
     plain = _plain_error(cells, truth, far, r, c, s, weights[s], wt, columns)
@@ -248,6 +251,8 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
     start: the majority cells of the truth, candidates like the neighbours' and the predictions'.
     """
     h, w = cells.shape
+    reach = 2 if s > 1 else 0  # how far a cell has a say in the picture, in cells
+    around = 25 if s > 1 else 1  # how many cells that are
     scratch = new_scratch(s)
     block, columns = np.zeros((s, s), np.uint8), _column_votes(s, weights)
     err, held = np.zeros((h, w)), np.zeros((h, w))
@@ -280,15 +285,15 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
                 if n == 0:
                     continue
                 error0 = 0.0
-                for rr in range(max(r - 2, 0), min(r + 3, h)):
-                    for cc in range(max(c - 2, 0), min(c + 3, w)):
+                for rr in range(max(r - reach, 0), min(r + reach + 1, h)):
+                    for cc in range(max(c - reach, 0), min(c + reach + 1, w)):
                         error0 += err[rr, cc]
                 bits0 = sum_around(bits, r, c)
                 best, chosen = -1e-9, now
                 for j in range(n):
                     cells[r, c] = cand[j]
                     gain = lam * (bits_around(cells, g1, g2, nref, r, c, table) - bits0) - error0
-                    for k in range(25):
+                    for k in range(around):
                         if gain >= best:
                             break
                         rr, cc = r + _AROUND[k, 0], c + _AROUND[k, 1]
@@ -318,7 +323,7 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
                 if chosen != now:
                     changes += 1
                     update_bits(bits, cells, g1, g2, nref, r, c, table)
-                    for k in range(25):
+                    for k in range(around):
                         rr, cc = r + _AROUND[k, 0], c + _AROUND[k, 1]
                         if rr >= 0 and cc >= 0 and rr < h and cc < w:
                             err[rr, cc] = best_fresh[k]
