@@ -230,11 +230,13 @@ def main(args: Args):
     np.savez_compressed(args.out / (priors.FINE_ASSET if args.fine else priors.ASSET), **tables)
     counts = sum(d["counts"] for d in data)
     rows = np.flatnonzero(counts.sum(1))
-    counts = np.minimum(np.round(counts[rows] / max(1, counts.sum() / 4e6) + 0.25), 65535)
+    counts = np.round(counts[rows] / max(1, counts.sum() / 4e6) + 0.25)
+    kept = np.uint32 if args.fine else np.uint16  # most cells of one pixel are in the middle of nothing
+    counts = np.minimum(counts, np.iinfo(kept).max).astype(kept)
     np.savez_compressed(
         args.out / (priors.FINE_RATES_ASSET if args.fine else priors.RATES_ASSET),
         rows=rows.astype(np.uint16),
-        counts=counts.astype(np.uint16),
+        counts=counts,
     )
 
 

@@ -23,6 +23,7 @@ from semjax.entropy import binary as eb
 _AROUND = np.array(
     sorted(((y, x) for y in range(-2, 3) for x in range(-2, 3)), key=lambda at: at[0] ** 2 + at[1] ** 2)
 )
+_LONGEST = 16  # run of cells that change together, see `_try_runs`
 
 
 @njit(cache=True)
@@ -243,6 +244,64 @@ def _try_pairs(cells, bits, err, fresh, cand, n, maps, r, c):
     return False
 
 
+@eb.call
+def _try_runs(cells, bits, err, awake, cand, n, maps, r, c):
+    """Give a run of cells from (r, c) east or south the label that all have on one side, if it pays; whether it did.
+
+    For cells of one pixel: an outline moves by runs, each of its cells alone would be a corner more.
+    """
+    truth, far, g1, g2, nref, wt, lam, table = maps
+    h, w = cells.shape
+    now = cells[r, c]
+    for j in range(n):
+        v = np.uint8(cand[j])
+        for way in range(4):
+            down, side = way // 2, 2 * (way % 2) - 1
+            across = 1 - down
+            most, saved = 0, 0.0
+            y, x = r, c
+            while most < _LONGEST and y < h and x < w and cells[y, x] == now:
+                yy, xx = y + side * across, x + side * down
+                if yy < 0 or xx < 0 or yy >= h or xx >= w or cells[yy, xx] != v:
+                    break
+                most += 1
+                y, x = y + down, x + across
+            length = most
+            while length > 1:
+                bottom, right = r + down * (length - 1), c + across * (length - 1)
+                r1, c0, c1 = min(bottom + 3, h), max(c - 1, 0), min(right + 3, w)
+                saved = 0.0
+                for y in range(r, bottom + 1):
+                    for x in range(c, right + 1):
+                        a = truth[y, x]
+                        saved += err[y, x] - ((wt[a] + wt[v]) * far[y, x] if a != v else 0.0)
+                before = 0.0
+                for y in range(r, r1):
+                    for x in range(c0, c1):
+                        before += bits[y, x]
+                cells[r : bottom + 1, c : right + 1] = v
+                after = 0.0
+                limit = before + saved / lam - 1e-9
+                for y in range(r, r1):
+                    for x in range(c0, c1):
+                        after += cell_bits(cells, g1, g2, nref, y, x, table)
+                    if after > limit:
+                        break
+                if after < limit:
+                    for y in range(r, r1):
+                        for x in range(c0, c1):
+                            bits[y, x] = cell_bits(cells, g1, g2, nref, y, x, table)
+                    for y in range(r, bottom + 1):
+                        for x in range(c, right + 1):
+                            a = truth[y, x]
+                            err[y, x] = (wt[a] + wt[v]) * far[y, x] if a != v else 0.0
+                    awake[max(r - 2, 0) : bottom + 3, max(c - 2, 0) : right + 3] = True
+                    return True
+                cells[r : bottom + 1, c : right + 1] = now
+                length = length // 2 if length > 3 else length - 1
+    return False
+
+
 @njit(cache=True, nogil=True)
 def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, sweeps, carry, pred, pairs):
     """Improve `cells` in place by changes of one cell, with `pairs` also of two, until none pays.
@@ -272,6 +331,7 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
     cand = np.zeros(16, np.int64)
     awake = _undecided(cells, start, g1, g2)
     maps = (truth, far, g1, g2, nref, s, weights, wt, lam, table, carry, held, columns, scratch, block)
+    plain = (truth, far, g1, g2, nref, wt, lam, table)
     pair_fresh = np.zeros(30)
     for _ in range(sweeps):
         changes = 0
@@ -328,6 +388,8 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
                         if rr >= 0 and cc >= 0 and rr < h and cc < w:
                             err[rr, cc] = best_fresh[k]
                     awake[max(r - 2, 0) : r + 3, max(c - 2, 0) : c + 3] = True
+                elif pairs and s == 1:
+                    changes += _try_runs(cells, bits, err, awake, cand, n, plain, r, c)
                 elif pairs and _try_pairs(cells, bits, err, pair_fresh, cand, n, maps, r, c):
                     changes += 1
                     awake[max(r - 2, 0) : r + 4, max(c - 2, 0) : c + 4] = True
