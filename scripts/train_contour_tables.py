@@ -36,6 +36,7 @@ from semjax.entropy import binary as eb
 
 _MOST_ROWS = 40000  # of one clip and kind
 _KINDS = ("lossy", "lossless")
+_FINE_RATES = ("kite", "bmx", "figures", "kite", "bmx", "bodies", "kite", "bmx", "avenue", "figures")
 _FINE = (
     "kite",
     "bmx",
@@ -93,8 +94,7 @@ def collect(seed: int, table, fine: bool) -> dict:
     """Encode one clip both ways; what `Recorder` kept, by kind."""
     rng = np.random.default_rng(seed)
     labels = label_clip(seed, 6, _FINE[seed % len(_FINE)]) if fine else label_clip(seed)
-    cfg = ContourConfig(target_miou=0.95, weights=((0, 0.0),) if labels.max() < 8 else ())
-    weights = rate.pixel_weights(labels, cfg)
+    labels, weights = _weighed(labels)
     edge = rate.edge_cost(labels, weights)
     counts = np.zeros((prices.CONTEXTS, prices.SYMBOLS), np.float32)
     out = {"counts": counts}
@@ -110,7 +110,7 @@ def collect(seed: int, table, fine: bool) -> dict:
         _KINDS, (labels, labels[:4]), (weights, np.full(256, 0.5)), (lossy, exact)
     ):
         codec = Recorder(*labels.shape[1:])
-        best_encoder.Sender(maps, cost, plan, table, codec, counts if fine or kind == "lossy" else None).run()
+        best_encoder.Sender(maps, cost, plan, table, codec, counts).run()
         rows = codec.log[: codec.logged]
         keep = rng.permutation(len(rows))[:_MOST_ROWS]
         out[kind] = {"rows": rows[keep], "maps": codec.maps}
@@ -124,32 +124,18 @@ def collect(seed: int, table, fine: bool) -> dict:
     return out
 
 
-def train(rows, steps: int, start=None, seed: int = 0):
-    """A network from rows int8 [n, N_FEATURES + 1] (the answer last): integers as `gm.network` wants them.
-
-    start: such a network to begin with, one of `priors.networks`.
-    """
+def train(rows, steps: int, hidden: int, seed: int = 0):
+    """A network from rows int8 [n, N_FEATURES + 1] (the answer last): integers as `gm.network` wants them."""
     rng = np.random.default_rng(seed)
     rows = rows[rng.permutation(len(rows))]
     test, rows = rows[: len(rows) // 20], rows[len(rows) // 20 :]
     reach = np.maximum(rows[: 1 << 16].max(0)[:-1], 1).astype(np.float32)  # features of 0 to 7 or to 16
     reach = np.where(reach > 8, 8, np.where(reach > 1, 4, 1)).astype(np.float32)
-    sizes = (gm.N_FEATURES, gm.N_HIDDEN, gm.N_MIDDLE, 1)
-    if start:
-        layers = [
-            np.float32(layer.reshape(m + 1, n)) / 1024
-            for layer, (m, n) in zip(start, itertools.pairwise(sizes))
-        ]
-        layers[0][:-1] *= reach[:, None]
-        params = [(jnp.asarray(layer[:-1]), jnp.asarray(layer[-1])) for layer in layers]
-    else:
-        params = [
-            (
-                jnp.asarray(rng.normal(0, 0.15 if n > 1 else 0.2, (m, n)), jnp.float32),
-                jnp.full(n, 0.1 * (n > 1)),
-            )
-            for m, n in itertools.pairwise(sizes)
-        ]
+    sizes = (gm.N_FEATURES, hidden, gm.N_MIDDLE, 1)
+    params = [
+        (jnp.asarray(rng.normal(0, 0.15 if n > 1 else 0.2, (m, n)), jnp.float32), jnp.full(n, 0.1 * (n > 1)))
+        for m, n in itertools.pairwise(sizes)
+    ]
 
     def loss(params, batch):
         x = batch[:, :-1].astype(jnp.float32) / reach
@@ -170,7 +156,7 @@ def train(rows, steps: int, start=None, seed: int = 0):
     price = jax.jit(loss)
     for i in range(1, steps + 1):
         at = rng.integers(0, max(len(rows) - 2048, 1))
-        lr = (1.5e-3 if start else 4e-3) * min(1, i / 200) * (0.5 * (1 + np.cos(np.pi * i / steps)) + 0.01)
+        lr = 4e-3 * min(1, i / 200) * (0.5 * (1 + np.cos(np.pi * i / steps)) + 0.01)
         params, m, v = step(params, m, v, jnp.float32(i), rows[at : at + 2048], lr)
         if i % max(steps // 5, 1) == 0:
             print(i, f"{float(price(params, test)):.4f} bits a question", flush=True)
@@ -196,6 +182,29 @@ def prime(tables, runs) -> dict:
     return tables
 
 
+def fine_rates() -> np.ndarray:
+    """Symbol counts of cells of one pixel, of passes that hardly lose anything, decided with the shipped prices."""
+    counts = np.zeros((prices.CONTEXTS, prices.SYMBOLS), np.float32)
+    rng, table = np.random.default_rng(0), rate.rate_table()
+    for seed in range(7000, 7030):
+        labels, weights = _weighed(label_clip(seed, 9, _FINE_RATES[seed % len(_FINE_RATES)]))
+        for lam, gap in ((0.06, 1), (0.1, int(rng.choice([1, 3, 8])))):
+            plan = best_encoder.Plan(1, lam * rate.edge_cost(labels, weights), gap, 1000, thorough=True)
+            codec = best.Codec(*eb.new_pricer(), *labels.shape[1:], True)
+            best_encoder.Sender(labels, weights, plan, table, codec, counts).run()
+    return counts
+
+
+def _weighed(labels):
+    """Label maps and what their wrong pixels cost at a target mIoU."""
+    cfg = ContourConfig(target_miou=0.95, weights=((0, 0.0),) if labels.max() < 8 else ())
+    return labels, rate.pixel_weights(labels, cfg)
+
+
+def _kept(file: Path) -> dict:
+    return pickle.loads(zlib.decompress(file.read_bytes()))
+
+
 def main(args: Args):
     """All steps."""
     args.work.mkdir(parents=True, exist_ok=True)
@@ -212,32 +221,32 @@ def main(args: Args):
             file.write_bytes(zlib.compress(pickle.dumps(collect(seed, table, args.fine)), 1))
     if args.collect_only:
         return
-    data = [pickle.loads(zlib.decompress(file.read_bytes())) for file in files]
-    if args.fine:
-        tables = dict(priors.load())
-        rows = np.concatenate([d[kind]["rows"] for d in data for kind in _KINDS])
-        exact = train(rows, args.steps, priors.networks(tables)[1])
-        for name, layer in zip(("hidden", "middle", "out"), exact):
-            tables[name] = np.stack([tables[name][0], layer.reshape(tables[name][1].shape)])
-    else:
-        tables = priors.blank()
-        layers = [train(np.concatenate([d[kind]["rows"] for d in data]), args.steps) for kind in _KINDS]
-        tables |= {name: np.stack(pair) for name, pair in zip(("hidden", "middle", "out"), zip(*layers))}
-        tables["out"] = tables["out"][:, :, 0]
-    order = np.random.default_rng(0).permutation(2 * len(data))
-    runs = [d[kind]["maps"] for d in data for kind in _KINDS]
-    tables = prime(tables, [runs[i] for i in order])
+    rows, counts = {kind: [] for kind in _KINDS}, 0
+    for one in map(_kept, files):
+        counts = counts + one["counts"]
+        for kind in _KINDS:
+            rows[kind].append(one[kind]["rows"])
+    together = [[*rows["lossy"], *rows["lossless"]]] if args.fine else rows.values()
+    hidden = gm.N_HIDDEN_FINE if args.fine else gm.N_HIDDEN
+    layers = [train(np.concatenate(some), args.steps, hidden) for some in together]
+    del rows, together
+    tables = dict(priors.load()) if args.fine else priors.blank()
+    tables |= {name: np.stack(sets) for name, sets in zip(("hidden", "middle", "out"), zip(*layers))}
+    tables["out"] = tables["out"][:, :, 0]
+    order = np.random.default_rng(0).permutation(len(files))
+    tables = prime(tables, (one[kind]["maps"] for one in (_kept(files[i]) for i in order) for kind in _KINDS))
     np.savez_compressed(args.out / (priors.FINE_ASSET if args.fine else priors.ASSET), **tables)
-    counts = sum(d["counts"] for d in data)
+    if args.fine:
+        save_rates(args.out / priors.FINE_RATES_ASSET, fine_rates(), np.uint32)
+    else:
+        save_rates(args.out / priors.RATES_ASSET, counts / max(1, counts.sum() / 4e6), np.uint16)
+
+
+def save_rates(path: Path, counts, dtype):
+    """Store those counts that are not all 0."""
     rows = np.flatnonzero(counts.sum(1))
-    counts = np.round(counts[rows] / max(1, counts.sum() / 4e6) + 0.25)
-    kept = np.uint32 if args.fine else np.uint16  # most cells of one pixel are in the middle of nothing
-    counts = np.minimum(counts, np.iinfo(kept).max).astype(kept)
-    np.savez_compressed(
-        args.out / (priors.FINE_RATES_ASSET if args.fine else priors.RATES_ASSET),
-        rows=rows.astype(np.uint16),
-        counts=counts,
-    )
+    counts = np.minimum(np.round(counts[rows] + 0.25), np.iinfo(dtype).max).astype(dtype)
+    np.savez_compressed(path, rows=rows.astype(np.uint16), counts=counts)
 
 
 if __name__ == "__main__":

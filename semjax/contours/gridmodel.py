@@ -40,6 +40,7 @@ N_CONTEXTS = len(CONTEXTS)
 N_SPATIAL, N_PREDICTED = len(SPATIAL), len(PREDICTED)
 N_FEATURES = N_SPATIAL + N_PREDICTED + 3 * 9 + 4 + 3 + 2
 N_HIDDEN, N_MIDDLE = 64, 32
+N_HIDDEN_FINE = 128  # in units of cells of one pixel
 _KEYED = 20  # neighbours that contexts may use; the network sees all
 _NEAR = 12  # neighbours that must agree for the short cut
 _MOST = 32  # candidates at most
@@ -105,16 +106,17 @@ def network(x, net, scratch):
     """Two layers of rectified units and a sum: stretched probability. net: one of `priors.networks`."""
     hidden, middle, last = net
     first, second = scratch
-    for j in range(N_HIDDEN):
+    units = hidden.shape[1]
+    for j in range(units):
         first[j] = hidden[N_FEATURES, j]
     for i in range(N_FEATURES):
         if x[i]:
             v = np.int32(x[i])
-            for j in range(N_HIDDEN):
+            for j in range(units):
                 first[j] += v * hidden[i, j]
     for k in range(N_MIDDLE):
-        second[k] = np.int64(middle[N_HIDDEN, k]) << 10
-    for j in range(N_HIDDEN):
+        second[k] = np.int64(middle[units, k]) << 10
+    for j in range(units):
         if first[j] > 0:
             v = np.int64(first[j])
             for k in range(N_MIDDLE):
@@ -154,7 +156,7 @@ def code_map(coder, buf, cur, g1, g2, g3, f1, s, kind, gap, state, net, log, log
     k2 = np.zeros(10, np.uint64)
     covers = np.zeros(9, np.int64)
     x_net = np.zeros(N_FEATURES, np.int64)
-    scratch = (np.zeros(N_HIDDEN, np.int32), np.zeros(N_MIDDLE, np.int64))
+    scratch = (np.zeros(net[0].shape[1], np.int32), np.zeros(N_MIDDLE, np.int64))
     rows = logged
     for y in range(h):
         if eb.is_decoding(coder) and coder[3] > coder[5] + PAST_END:

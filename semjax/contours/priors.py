@@ -47,7 +47,8 @@ def load(fine: bool = False) -> dict[str, np.ndarray]:
 def networks(tables: dict[str, np.ndarray]) -> list[tuple[np.ndarray, ...]]:
     """The two networks of some tables, of lossy and of lossless maps, as `gridmodel.code_map` takes them.
 
-    int32 (hidden [N_FEATURES + 1, N_HIDDEN], middle [N_HIDDEN + 1, N_MIDDLE], out [N_MIDDLE + 1]) each; biases last.
+    int32 (hidden [N_FEATURES + 1, units], middle [units + 1, N_MIDDLE], out [N_MIDDLE + 1]) each; biases last. Tables
+    for cells of one pixel have one network for both.
     """
     layers = [tables[name].astype(np.int32) for name in ("hidden", "middle", "out")]
-    return [tuple(np.ascontiguousarray(layer[k]) for layer in layers) for k in range(2)]
+    return [tuple(np.ascontiguousarray(layer[min(k, len(layer) - 1)]) for layer in layers) for k in range(2)]
