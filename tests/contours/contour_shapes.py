@@ -22,7 +22,7 @@ def moving(frames=12, height=72, width=96, seed=0, objects=4):
 
 
 def thin(frames=6, height=120, width=160, seed=0):
-    """A disc that hangs on lines of one or two pixels, and swings: uint8 [T, H, W]."""
+    """A disc that hangs on lines of one or two pixels, and swings; frayed: uint8 [T, H, W]."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     out = np.zeros((frames, height, width), np.uint8)
@@ -33,6 +33,7 @@ def thin(frames=6, height=120, width=160, seed=0):
             top = width * (k + 1) / 7 + rng.normal(0, 0.5)
             along = top + (cx - top) * y / cy
             out[t][(abs(x - along) < 0.9) & (y < cy)] = 1
+        out[t][rng.random((height, width)) < 0.02] = 0
     return out
 
 
