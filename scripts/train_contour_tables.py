@@ -34,7 +34,8 @@ from semjax.contours.config import ContourConfig
 from semjax.contours.grid import shrink
 from semjax.entropy import binary as eb
 
-_MOST_ROWS = 40000  # of one clip and kind
+_MOST_ROWS = 24000  # of one clip and kind
+_PRIMED = 120  # clips that the mixers start from
 _KINDS = ("lossy", "lossless")
 _FINE_RATES = ("kite", "bmx", "figures", "kite", "bmx", "bodies", "kite", "bmx", "avenue", "figures")
 _FINE = (
@@ -93,14 +94,16 @@ def majority_rates(clips) -> np.ndarray:
 def collect(seed: int, table, fine: bool) -> dict:
     """Encode one clip both ways; what `Recorder` kept, by kind."""
     rng = np.random.default_rng(seed)
-    labels = label_clip(seed, 6, _FINE[seed % len(_FINE)]) if fine else label_clip(seed)
+    labels = label_clip(seed, 8, _FINE[seed % len(_FINE)]) if fine else label_clip(seed)
     labels, weights = _weighed(labels)
     edge = rate.edge_cost(labels, weights)
     counts = np.zeros((prices.CONTEXTS, prices.SYMBOLS), np.float32)
     out = {"counts": counts}
     if fine:
-        lam = rng.uniform(0.1, 0.6) * edge
-        lossy = best_encoder.Plan(1, lam, int(rng.choice([1, 1, 1, 2, 4])), 1000, thorough=True)
+        scale = int(rng.choice([1, 2, 2, 3]))
+        lam = (rng.uniform(0.1, 0.6) if scale == 1 else rate.KAPPA * scale**2 * rng.uniform(0.3, 1.2)) * edge
+        gap = int(rng.choice([1, 1, 1, 2, 4] if scale == 1 else [1, 3, 8, 16]))
+        lossy = best_encoder.Plan(scale, lam, gap, 1000, thorough=True)
     else:
         size = 7 * (labels[0].size / (480 * 854)) ** 0.5 * rng.uniform(0.5, 1.4)
         gap = int(rng.choice([1, 3, 8, 16, 16]))
@@ -225,7 +228,7 @@ def main(args: Args):
     for one in map(_kept, files):
         counts = counts + one["counts"]
         for kind in _KINDS:
-            rows[kind].append(one[kind]["rows"])
+            rows[kind].append(one[kind]["rows"][:_MOST_ROWS])
     together = [[*rows["lossy"], *rows["lossless"]]] if args.fine else rows.values()
     hidden = gm.N_HIDDEN_FINE if args.fine else gm.N_HIDDEN
     layers = [train(np.concatenate(some), args.steps, hidden) for some in together]
@@ -233,7 +236,7 @@ def main(args: Args):
     tables = dict(priors.load()) if args.fine else priors.blank()
     tables |= {name: np.stack(sets) for name, sets in zip(("hidden", "middle", "out"), zip(*layers))}
     tables["out"] = tables["out"][:, :, 0]
-    order = np.random.default_rng(0).permutation(len(files))
+    order = np.random.default_rng(0).permutation(len(files))[-_PRIMED:]
     tables = prime(tables, (one[kind]["maps"] for one in (_kept(files[i]) for i in order) for kind in _KINDS))
     np.savez_compressed(args.out / (priors.FINE_ASSET if args.fine else priors.ASSET), **tables)
     if args.fine:
