@@ -24,7 +24,7 @@ _FINEST, _COARSEST = 0.25, float(MAX_SCALE)
 EVENNESS = 0.3
 _TRIES = 7
 _CLOSE = 0.015  # share of the allowed loss that a search may leave unused
-FINE_CELLS = 2  # pixels a cell up to which the tables for fine cells are the better ones
+FINE_CELLS = 2  # pixels a cell up to which, at a target mIoU, the tables for fine cells are the better ones
 _IN_VAIN = 0.1  # share of the usual lambda below which a smaller one is no help
 _SLOPE = 0.75  # payloads grow about with this power of 1 / loss ...
 _STEEP = 1.7  # ... and the loss that a lambda leads to with 1 / this power of it
@@ -139,7 +139,7 @@ class Passes:
         return outlines.boundary_f(self.labels, best.decode_unit(payload, *self.labels.shape))
 
     def _send(self, plan, weights):
-        fine = plan.scale <= FINE_CELLS
+        fine = plan.scale <= (FINE_CELLS if plan.thorough else 1)
         codec = Codec(*eb.new_encoder(), *self.labels.shape[1:], fine)
         maps = Sender(self.labels, weights, plan, rate_table(plan.scale == 1), codec).run()
         return bytes([best.FINE_TAG if fine else best.TAG]) + eb.finish(codec.coder, codec.buf), maps
