@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from semjax.contours import best, blocks, prices, rdo
+from semjax.contours import best, blocks, prices, rdo, wrong_pixels
 from semjax.contours.best import Codec, Frame
 from semjax.contours.between import between, sliding
 from semjax.contours.grid import WEIGHTS, enlarge, shrink
@@ -15,7 +15,7 @@ _MOTION = (
     10.0  # a bit of motion must save this many times what a bit of cells does: cells mend what it leaves
 )
 _SWEEPS = 5
-_NEAR, _EXTRA = 2, 1.5  # see `rdo.importance_of_place`
+_NEAR, _EXTRA = 2, 1.5  # see `wrong_pixels.importance_of_place`
 _CLEAN_EXTRA = 3.0  # the same where outlines matter most
 _CLEAN_SPLIT = 2.0  # what a coded frame's bits count for then: fewer frames, each of them better
 
@@ -109,12 +109,12 @@ class Sender:
 
     def _wrong(self, guess, t) -> float:
         """What a guess of frame t costs."""
-        return rdo.wrong(guess, self.x[t], self._far(t), self.weights)
+        return wrong_pixels.wrong(guess, self.x[t], self._far(t), self.weights)
 
     def _far(self, t):
         if t not in self.far:
             extra = _CLEAN_EXTRA if self.plan.clean else _EXTRA
-            self.far[t] = rdo.importance_of_place(self.x[t], _NEAR, extra)
+            self.far[t] = wrong_pixels.importance_of_place(self.x[t], _NEAR, extra)
         return self.far[t]
 
     def _intra(self, t):

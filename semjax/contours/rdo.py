@@ -7,7 +7,7 @@ is read from a static table of code lengths (the decoder never sees it, so float
 import numpy as np
 from numba import njit
 
-from semjax.contours.grid import agrees, enlarged, new_scratch
+from semjax.contours.grid import new_scratch
 from semjax.contours.prices import (
     bits_around,
     bits_of_cells,
@@ -17,6 +17,7 @@ from semjax.contours.prices import (
     update_bits,
     window_bits,
 )
+from semjax.contours.wrong_pixels import cell_error, column_votes, held_error
 from semjax.entropy import binary as eb
 
 # The cells that a changed cell can change in the picture, nearest first: what a change breaks it breaks there.
@@ -24,125 +25,6 @@ _AROUND = np.array(
     sorted(((y, x) for y in range(-2, 3) for x in range(-2, 3)), key=lambda at: at[0] ** 2 + at[1] ** 2)
 )
 _LONGEST = 16  # run of cells that change together, see `_try_runs`
-
-
-@njit(cache=True)
-def _held_error(truth, far, s, wt, pred, out):
-    """Weighted wrong pixels of every cell where the prediction's pixels stand: out float64 [h, w]."""
-    out[:] = 0.0
-    for y in range(truth.shape[0]):
-        for x in range(truth.shape[1]):
-            a, b = truth[y, x], pred[y, x]
-            if a != b:
-                out[y // s, x // s] += (wt[a] + wt[b]) * far[y, x]
-
-
-@njit(cache=True)
-def _column_votes(s, weights):
-    """What 5 cells one above the other weigh at each of s pixels, for every set of those that count: int32 [32, s]."""
-    out = np.zeros((32, s), np.int32)
-    for chosen in range(32):
-        for i in range(5):
-            if chosen >> i & 1:
-                for y in range(s):
-                    out[chosen, y] += weights[s, i, y]
-    return out
-
-
-@eb.call
-def _plain_error(cells, truth, far, r, c, s, taps, wt, columns):
-    """`_cell_error` of a cell with at most two labels around it, away from the border; -1 for all others.
-
-    The same votes as `enlarged` counts, from a table of columns and without writing the pixels down.
-    """
-    h, w = cells.shape
-    if r < 2 or c < 2 or r + 2 >= h or c + 2 >= w:
-        return -1.0
-    own = cells[r, c]
-    other = own
-    chosen = 0  # bit 5 k + i: the cell in row i, column k has the other label
-    for i in range(5):
-        for k in range(5):
-            v = cells[r - 2 + i, c - 2 + k]
-            if v != own:
-                if other == own:
-                    other = v
-                elif v != other:
-                    return -1.0
-                chosen |= 1 << (5 * k + i)
-    v0, v1, v2 = columns[chosen & 31], columns[chosen >> 5 & 31], columns[chosen >> 10 & 31]
-    v3, v4 = columns[chosen >> 15 & 31], columns[chosen >> 20]
-    total = 0.0
-    for y in range(s):
-        for x in range(s):
-            vote = v0[y] * taps[0, x] + v1[y] * taps[1, x] + v2[y] * taps[2, x] + v3[y] * taps[3, x]
-            vote += v4[y] * taps[4, x]
-            a = truth[r * s + y, c * s + x]
-            b = other if 2 * vote > taps[5, y] * taps[5, x] else own
-            if a != b:
-                total += (wt[a] + wt[b]) * far[r * s + y, c * s + x]
-    return total
-
-
-@eb.call
-def _cell_error(cells, truth, far, r, c, s, weights, wt, carry, g1, held, columns, scratch, block):
-    """Weighted wrong pixels of one cell as the decoder will enlarge it; held: see `_held_error`."""
-    if s == 1:
-        a, b = truth[r, c], cells[r, c]
-        return (wt[a] + wt[b]) * far[r, c] if a != b else 0.0
-    if carry and agrees(cells, g1, r, c):
-        return held[r, c]
-    plain = _plain_error(cells, truth, far, r, c, s, weights[s], wt, columns)
-    if plain >= 0:
-        return plain
-    height, width = truth.shape
-    enlarged(cells, r, c, s, weights, scratch, block)
-    total = 0.0
-    for y in range(min(s, height - r * s)):
-        for x in range(min(s, width - c * s)):
-            a, b = truth[r * s + y, c * s + x], block[y, x]
-            if a != b:
-                total += (wt[a] + wt[b]) * far[r * s + y, c * s + x]
-    return total
-
-
-@njit(cache=True, nogil=True)
-def importance_of_place(truth, near, extra):
-    """What a wrong pixel counts for by its distance to the nearest outline: float32 [H, W].
-
-    1 within `near` pixels and beyond twice that, `extra` more between: an outline that is off by more than `near`
-    is one that can be seen (and that the boundary measure counts as lost); how far beyond does not matter more.
-    """
-    height, width = truth.shape
-    close = np.zeros((height, width), np.uint8)
-    reach = 2 * near
-    for y in range(height):
-        for x in range(width):
-            a = truth[y, x]
-            if (x + 1 < width and truth[y, x + 1] != a) or (y + 1 < height and truth[y + 1, x] != a):
-                for yy in range(max(y - reach, 0), min(y + reach + 2, height)):
-                    for xx in range(max(x - reach, 0), min(x + reach + 2, width)):
-                        d = (yy - y) ** 2 + (xx - x) ** 2
-                        level = 2 if d <= near * near else (1 if d <= reach * reach else 0)
-                        close[yy, xx] = max(close[yy, xx], level)
-    out = np.ones((height, width), np.float32)
-    for y in range(height):
-        for x in range(width):
-            if close[y, x] == 1:
-                out[y, x] += extra
-    return out
-
-
-@njit(cache=True, nogil=True)
-def wrong(out, truth, far, wt):
-    """Weighted wrong pixels of a picture."""
-    total = 0.0
-    for y in range(truth.shape[0]):
-        for x in range(truth.shape[1]):
-            a, b = truth[y, x], out[y, x]
-            if a != b:
-                total += (wt[a] + wt[b]) * far[y, x]
-    return total
 
 
 @njit(cache=True)
@@ -226,7 +108,7 @@ def _try_pairs(cells, bits, err, fresh, cand, n, maps, r, c):
             for y in range(top, bottom):
                 for x in range(left, right):
                     if gain < -1e-9:
-                        fresh[k] = _cell_error(
+                        fresh[k] = cell_error(
                             cells, truth, far, y, x, s, weights, wt, carry, g1, held, columns, scratch, block
                         )
                         gain += fresh[k]
@@ -313,17 +195,17 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
     reach = 2 if s > 1 else 0  # how far a cell has a say in the picture, in cells
     around = 25 if s > 1 else 1  # how many cells that are
     scratch = new_scratch(s)
-    block, columns = np.zeros((s, s), np.uint8), _column_votes(s, weights)
+    block, columns = np.zeros((s, s), np.uint8), column_votes(s, weights)
     err, held = np.zeros((h, w)), np.zeros((h, w))
     if carry:
-        _held_error(truth, far, s, wt, pred, held)
+        held_error(truth, far, s, wt, pred, held)
     quiet = quiet_cells(cells, g1, g2)
     for r in range(h):
         for c in range(w):
             if carry and quiet[r, c]:
                 err[r, c] = held[r, c]
                 continue
-            err[r, c] = _cell_error(
+            err[r, c] = cell_error(
                 cells, truth, far, r, c, s, weights, wt, carry, g1, held, columns, scratch, block
             )
     bits = bits_of_cells(cells, g1, g2, nref, table)
@@ -359,7 +241,7 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
                         rr, cc = r + _AROUND[k, 0], c + _AROUND[k, 1]
                         if rr < 0 or cc < 0 or rr >= h or cc >= w:
                             continue
-                        fresh[k] = _cell_error(
+                        fresh[k] = cell_error(
                             cells,
                             truth,
                             far,
@@ -403,10 +285,10 @@ def revert(cells, other, truth, far, g1, g2, nref, s, weights, wt, lam, table, c
     """Take back connected differences from `other` (cells [h, w]) that do not pay, in place; how many were."""
     h, w = cells.shape
     scratch = new_scratch(s)
-    block, columns = np.zeros((s, s), np.uint8), _column_votes(s, weights)
+    block, columns = np.zeros((s, s), np.uint8), column_votes(s, weights)
     held = np.zeros((h, w))
     if carry:
-        _held_error(truth, far, s, wt, pred, held)
+        held_error(truth, far, s, wt, pred, held)
     seen = np.zeros((h, w), np.bool_)
     stack = np.zeros((h * w, 2), np.int64)
     old = np.zeros(h * w, np.uint8)
@@ -434,7 +316,7 @@ def revert(cells, other, truth, far, g1, g2, nref, s, weights, wt, lam, table, c
                 sign = -1.0 if turn == 0 else 1.0
                 for y in range(max(r0 - 2, 0), min(r1 + 3, h)):
                     for x in range(max(c0 - 2, 0), min(c1 + 3, w)):
-                        e = _cell_error(
+                        e = cell_error(
                             cells, truth, far, y, x, s, weights, wt, carry, g1, held, columns, scratch, block
                         )
                         gain += sign * e
