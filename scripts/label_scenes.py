@@ -1,9 +1,12 @@
 """Label maps made up from a seed: what the contour coder's tables are trained on.
 
 Figures with limbs that walk and tumble, bodies that deform, stiff things that turn, streets that a camera drives
-along; drawn exactly or as a segmentation network would give them (rough, flickering, in steps). Nothing is taken
-from recorded data.
+along; drawn exactly or as a segmentation network would give them (rough, flickering, in steps). Three kinds more,
+by name only, are full of detail: riders on kites (thin lines, spray), riders on bicycles behind trunks, and streets
+of 18 classes with poles, signs, fences, people and trees. Nothing is taken from recorded data.
 """
+
+import itertools
 
 import cv2
 import numpy as np
@@ -182,6 +185,133 @@ def _street(rng, frames, height, width):
     return out
 
 
+def _kite(rng, frames, height, width):
+    """A small rider on a board, the lines to a kite above, and spray that hides parts of both; one label."""
+    rider = _Thing(rng, "figures", frames, height, width)
+    rider.size = rng.uniform(0.05, 0.09) * height
+    rider.at[:, 1] = height * rng.uniform(0.55, 0.75) + _drift(rng, frames, 1, 0.6)[:, 0]
+    count, thin = int(rng.integers(2, 6)), rng.uniform(0.7, 1.4)
+    kite = (
+        rider.at + (width, height) * rng.uniform((-0.35, -0.75), (0.35, -0.4)) + _drift(rng, frames, 2, 0.5)
+    )
+    spread, sag = rng.uniform(8, 40), rng.uniform(-12, 12)
+    board, tilt = rng.uniform(0.9, 1.8), rng.uniform(-0.6, 0.6) + _drift(rng, frames, 1, 0.01)[:, 0]
+    out = np.zeros((frames, height, width), np.uint8)
+    along = np.linspace(0, 1, 16)[:, None]
+    for t in range(frames):
+        rider.draw(out[t], t, (0, 0, 1), 1)
+        at, size = rider.at[t], rider.size
+        half = board * size * np.array([np.cos(tilt[t]), np.sin(tilt[t])])
+        under = at + np.array([0, 1.1 * size])
+        _limb(out[t], under - half, under + half, 0.09 * size, 0.14 * size, 1)
+        for k in range(count):
+            end = kite[t] + spread * (k - count / 2) * np.array([1, 0.2])
+            line = at + (3 * k, -0.3 * size) + along * (end - at) + 4 * sag * along * (1 - along) * (0.3, 1)
+            for a, b in itertools.pairwise(line):
+                _limb(out[t], a, b, thin, thin, 1)
+        arch = np.linspace(np.pi, 2 * np.pi, 14)[:, None]
+        bow = kite[t] + 1.2 * spread * np.concatenate([np.cos(arch), 0.5 * np.sin(arch)], 1)
+        for a, b in itertools.pairwise(bow):
+            _limb(out[t], a, b, 0.15 * spread, 0.15 * spread, 1)
+        spray = _field(rng, height, width, rng.uniform(4, 9)) + 0.02 * (np.arange(height)[:, None] - under[1])
+        out[t][spray > 1.4] = 0
+    return out
+
+
+def _bmx(rng, frames, height, width):
+    """A rider on a bicycle that jumps behind trunks which pass; one label."""
+    rider = _Thing(rng, "figures", frames, height, width)
+    rider.size = rng.uniform(0.09, 0.16) * height
+    wheel, tube = rider.size * rng.uniform(0.55, 0.8), rng.uniform(1.0, 2.2)
+    spokes, tyre = int(rng.choice([0, 5, 8, 40])), rng.uniform(1.5, 3.5)
+    spin, lean = rng.uniform(0.1, 0.5), _drift(rng, frames, 1, 0.02)[:, 0] + rng.uniform(-0.4, 0.4)
+    count, pan = int(rng.integers(2, 8)), rng.uniform(-9, 9) + _drift(rng, frames, 1, 0.1)[:, 0]
+    trunks = rng.uniform(-0.5, 1.5, count) * width, rng.uniform(3, 30, count), rng.normal(0, 0.08, count)
+    out = np.zeros((frames, height, width), np.uint8)
+    for t in range(frames):
+        rider.draw(out[t], t, (0, 0, 1), 1)
+        frame = np.array([(-1, 0), (1, 0), (0, 0.1), (-0.35, -0.75), (0.7, -0.85), (1.0, -0.95)])
+        frame = _turn(frame * 1.5 * wheel, lean[t]) + rider.at[t] + (0, 1.2 * rider.size)
+        for a, b in ((0, 2), (0, 3), (2, 3), (2, 4), (3, 4), (4, 1), (4, 5)):
+            _limb(out[t], frame[a], frame[b], tube, tube, 1)
+        for hub in frame[:2]:
+            middle = tuple(int(v) for v in np.round(hub * (1 << _FINE)))
+            cv2.circle(out[t], middle, int(wheel * (1 << _FINE)), 1, int(2 * tyre), shift=_FINE)
+            for k in range(spokes):
+                turn = spin * t + 2 * np.pi * k / spokes
+                _limb(out[t], hub, hub + wheel * np.array([np.cos(turn), np.sin(turn)]), 0.8, 0.8, 1)
+        for x, girth, slant in zip(*trunks):
+            x = (x + np.sum(pan[:t])) % (2 * width) - width / 2
+            _limb(
+                out[t], np.array([x, -40.0]), np.array([x + slant * height, height + 40.0]), girth, girth, 0
+            )
+    return out
+
+
+def _crowd(rng, frames):
+    """Upright things along a road, far to near: (class, side, depth, height, width, roughness), 18 classes."""
+    count = int(rng.integers(60, 110))
+    # class, how many of them, height and width in metres, roughness of the outline
+    rows = np.array([
+        (2, 8, 9, 12, 0.02), (8, 22, 6, 5, 0.3), (5, 26, 5, 0.12, 0.0), (6, 8, 0.8, 0.5, 0.05),
+        (7, 14, 0.8, 0.7, 0.05), (4, 8, 1.5, 5, 0.05), (3, 4, 2, 7, 0.04), (9, 6, 0.5, 5, 0.25),
+        (11, 18, 1.7, 0.6, 0.15), (12, 5, 1.8, 0.8, 0.2), (13, 20, 1.5, 2.0, 0.08), (14, 3, 3, 2.5, 0.05),
+        (15, 2, 3, 2.6, 0.04), (16, 1, 3, 2.6, 0.04), (17, 7, 1.1, 1.2, 0.25),
+    ])  # fmt: skip
+    pick = rng.choice(len(rows), count, p=rows[:, 1] / rows[:, 1].sum())
+    size = rows[pick, 2:4] * rng.uniform(0.6, 1.6, (count, 2))
+    side = rng.choice([-1, 1], count) * rng.uniform(3.2, 11, count) + rng.normal(0, 0.5, count)
+    side = np.where(
+        np.isin(rows[pick, 0], (2, 8, 3)), np.sign(side) * (size[:, 1] / 2 + rng.uniform(6, 12, count)), side
+    )
+    return (
+        rows[pick, 0].astype(int),
+        side,
+        rng.uniform(3, 90, count),
+        size,
+        rows[pick, 4] * rng.uniform(0.3, 1.6, count),
+    )
+
+
+def _avenue(rng, frames, height, width):
+    """A street of 18 classes from a car: `_crowd` before sky, road, pavement and what stands far away."""
+    label, side, depth, size, rough = _crowd(rng, frames)
+    lifted = np.isin(label, (6, 7))  # lights and signs hang on poles
+    level, centre, focal = height * rng.uniform(0.4, 0.5), width * rng.uniform(0.42, 0.58), 1.1 * width
+    speed, sway = rng.uniform(0.0, 0.9), _drift(rng, frames, 2, 0.15)
+    own = np.where(np.isin(label, (11, 12, 13, 17)), rng.normal(0, 0.15, len(label)), 0)
+    curb, kerb = rng.uniform(2.5, 5), rng.uniform(5, 9)
+    angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    box = np.clip(1.5 * np.stack([np.cos(angle), np.sin(angle)], 1), -1, 1)
+    waves = rng.normal(0, 1, (len(label), 12, 2)) / np.arange(1, 13)[:, None] ** 0.7
+    turns = np.arange(1, 13)[:, None] * angle
+    shape = np.einsum("nk,ka->na", waves[:, :, 0], np.cos(turns)) + np.einsum(
+        "nk,ka->na", waves[:, :, 1], np.sin(turns)
+    )
+    skyline = np.repeat(np.abs(np.cumsum(rng.normal(0, 9, 30))), 2) + rng.uniform(0, 30)
+    out = np.zeros((frames, height, width), np.uint8)
+    for t in range(frames):
+        x0, y0 = centre + 4 * sway[t, 0], level + 2 * sway[t, 1]
+        picture = out[t]
+        picture[: int(y0)] = 10
+        far = np.stack([np.linspace(-30, width + 30, 60) + 4 * sway[t, 0], y0 - skyline], 1)
+        _polygon(picture, np.concatenate([[[-30, height]], far, [[width + 30, height]]]), 2)
+        for reach, ground in ((60, 9), (kerb, 1), (curb, 0)):
+            foot = focal * 1.3 / 2.2
+            edge = focal * reach / 2.2
+            corners = [(x0 - 3, y0 + 2), (x0 + 3, y0 + 2), (x0 + edge, y0 + foot), (x0 - edge, y0 + foot)]
+            _polygon(picture, np.array(corners), ground)
+        near = (depth - (speed - own) * t - 3) % 87 + 3
+        for i in np.argsort(-near):
+            zoom = focal / near[i]
+            high, wide = size[i] * zoom
+            bottom = y0 + (1.3 - (2.4 if lifted[i] else 0)) * zoom
+            outline = box * (1 + rough[i] * shape[i][:, None])
+            x = x0 + side[i] * zoom + max(wide / 2, 0.8) * outline[:, 0]
+            _polygon(picture, np.stack([x, bottom - high / 2 + high / 2 * outline[:, 1]], 1), int(label[i]))
+    return out
+
+
 def _field(rng, height, width, period):
     """A smooth random field of about unit size, float32 [H, W]."""
     coarse = rng.normal(0, 1, (int(height / period) + 3, int(width / period) + 3)).astype(np.float32)
@@ -227,10 +357,23 @@ def _in_steps(rng, labels, step):
     return out
 
 
-def label_clip(seed: int, frames: int = 17) -> np.ndarray:
-    """A clip of made-up label maps, uint8 [frames, H, W]; the same for the same seed (and version of OpenCV)."""
+FINE = {"kite": (_kite, (480, 854)), "bmx": (_bmx, (480, 854)), "avenue": (_avenue, (512, 1024))}
+
+
+def label_clip(seed: int, frames: int = 17, kind: str | None = None) -> np.ndarray:
+    """A clip of made-up label maps, uint8 [frames, H, W]; the same for the same seed (and version of OpenCV).
+
+    kind: one of KINDS or FINE; None takes turns among KINDS.
+    """
     rng = np.random.default_rng(seed)
-    kind = KINDS[seed % len(KINDS)]
+    kind = kind or KINDS[seed % len(KINDS)]
+    if kind in FINE:
+        draw, size = FINE[kind]
+        labels = draw(rng, frames, *size)
+        still, period = (
+            (0.0, rng.uniform(8, 30)) if kind == "avenue" else (rng.uniform(0, 1), rng.uniform(4, 16))
+        )
+        return _roughened(rng, labels, still, rng.uniform(0.1, 0.6), period)
     height, width = SIZES[int(rng.integers(len(SIZES)))]
     if kind == "street":
         labels = _street(rng, frames, height, width)

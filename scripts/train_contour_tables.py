@@ -10,6 +10,10 @@
 5. `rates` again, from the maps of step 2.
 
 Writes contour_tables.npz and contour_tables_rate.npz.
+
+With --fine the same for cells of one pixel alone, with and without loss, from clips full of detail besides the others:
+code lengths, network and mixers start from the shipped ones. Writes contour_tables_fine.npz and
+contour_tables_fine_rate.npz.
 """
 
 import dataclasses
@@ -30,8 +34,17 @@ from semjax.contours.config import ContourConfig
 from semjax.contours.grid import shrink
 from semjax.entropy import binary as eb
 
-_MOST_ROWS = 40000  # of one clip and kind
+_MOST_ROWS = 24000  # of one clip and kind
+_PRIMED = 120  # clips that the mixers start from
 _KINDS = ("lossy", "lossless")
+_FINE_RATES = ("kite", "bmx", "figures", "kite", "bmx", "bodies", "kite", "bmx", "avenue", "figures")
+_FINE = (
+    "kite",
+    "bmx",
+    "avenue",
+    None,
+    None,
+)  # kinds of clips for --fine, in turn; None: whatever the seed says
 
 
 @dataclasses.dataclass
@@ -45,6 +58,7 @@ class Args:
     out: Path = Path("semjax/assets")
     collect_only: bool = False
     shipped_rates: bool = False  # decide with the shipped code lengths: a second round of the same
+    fine: bool = False  # tables for cells of one pixel
 
 
 class Recorder(best.Codec):
@@ -77,25 +91,29 @@ def majority_rates(clips) -> np.ndarray:
     return counts
 
 
-def collect(seed: int, table) -> dict:
+def collect(seed: int, table, fine: bool) -> dict:
     """Encode one clip both ways; what `Recorder` kept, by kind."""
     rng = np.random.default_rng(seed)
-    labels = label_clip(seed)
-    cfg = ContourConfig(target_miou=0.95, weights=((0, 0.0),) if labels.max() < 8 else ())
-    weights = rate.pixel_weights(labels, cfg)
+    labels = label_clip(seed, 8, _FINE[seed % len(_FINE)]) if fine else label_clip(seed)
+    labels, weights = _weighed(labels)
+    edge = rate.edge_cost(labels, weights)
     counts = np.zeros((prices.CONTEXTS, prices.SYMBOLS), np.float32)
-    out = {}
-    for kind in _KINDS:
+    out = {"counts": counts}
+    if fine:
+        scale = int(rng.choice([1, 2, 2, 3]))
+        lam = (rng.uniform(0.1, 0.6) if scale == 1 else rate.KAPPA * scale**2 * rng.uniform(0.3, 1.2)) * edge
+        gap = int(rng.choice([1, 1, 1, 2, 4] if scale == 1 else [1, 3, 8, 16]))
+        lossy = best_encoder.Plan(scale, lam, gap, 1000, thorough=True)
+    else:
+        size = 7 * (labels[0].size / (480 * 854)) ** 0.5 * rng.uniform(0.5, 1.4)
+        gap = int(rng.choice([1, 3, 8, 16, 16]))
+        lossy = best_encoder.Plan(max(2, round(size)), rate.KAPPA * size**2 * edge, gap, 1000)
+    exact = best_encoder.Plan(1, rate.LOSSLESS_BIT, 1, 1000, lossless=True)
+    for kind, maps, cost, plan in zip(
+        _KINDS, (labels, labels[:4]), (weights, np.full(256, 0.5)), (lossy, exact)
+    ):
         codec = Recorder(*labels.shape[1:])
-        if kind == "lossy":
-            size = 7 * (labels[0].size / (480 * 854)) ** 0.5 * rng.uniform(0.5, 1.4)
-            lam = rate.KAPPA * size**2 * rate.edge_cost(labels, weights)
-            gap = int(rng.choice([1, 3, 8, 16, 16]))
-            plan = best_encoder.Plan(max(2, round(size)), lam, gap, 1000)
-            best_encoder.Sender(labels, weights, plan, table, codec, counts).run()
-        else:
-            plan = best_encoder.Plan(1, rate.LOSSLESS_BIT, 1, 1000)
-            best_encoder.Sender(labels[:4], np.full(256, 0.5), plan, table, codec).run()
+        best_encoder.Sender(maps, cost, plan, table, codec, counts).run()
         rows = codec.log[: codec.logged]
         keep = rng.permutation(len(rows))[:_MOST_ROWS]
         out[kind] = {"rows": rows[keep], "maps": codec.maps}
@@ -106,18 +124,17 @@ def collect(seed: int, table) -> dict:
             f"{eb.cost(codec.coder) / 65536 / 8:.0f} bytes, {len(rows)} questions",
             flush=True,
         )
-    out["counts"] = counts
     return out
 
 
-def train(rows, steps: int, seed: int = 0):
+def train(rows, steps: int, hidden: int, seed: int = 0):
     """A network from rows int8 [n, N_FEATURES + 1] (the answer last): integers as `gm.network` wants them."""
     rng = np.random.default_rng(seed)
     rows = rows[rng.permutation(len(rows))]
     test, rows = rows[: len(rows) // 20], rows[len(rows) // 20 :]
     reach = np.maximum(rows[: 1 << 16].max(0)[:-1], 1).astype(np.float32)  # features of 0 to 7 or to 16
     reach = np.where(reach > 8, 8, np.where(reach > 1, 4, 1)).astype(np.float32)
-    sizes = (gm.N_FEATURES, gm.N_HIDDEN, gm.N_MIDDLE, 1)
+    sizes = (gm.N_FEATURES, hidden, gm.N_MIDDLE, 1)
     params = [
         (jnp.asarray(rng.normal(0, 0.15 if n > 1 else 0.2, (m, n)), jnp.float32), jnp.full(n, 0.1 * (n > 1)))
         for m, n in itertools.pairwise(sizes)
@@ -168,6 +185,29 @@ def prime(tables, runs) -> dict:
     return tables
 
 
+def fine_rates() -> np.ndarray:
+    """Symbol counts of cells of one pixel, of passes that hardly lose anything, decided with the shipped prices."""
+    counts = np.zeros((prices.CONTEXTS, prices.SYMBOLS), np.float32)
+    rng, table = np.random.default_rng(0), rate.rate_table()
+    for seed in range(7000, 7030):
+        labels, weights = _weighed(label_clip(seed, 9, _FINE_RATES[seed % len(_FINE_RATES)]))
+        for lam, gap in ((0.06, 1), (0.1, int(rng.choice([1, 3, 8])))):
+            plan = best_encoder.Plan(1, lam * rate.edge_cost(labels, weights), gap, 1000, thorough=True)
+            codec = best.Codec(*eb.new_pricer(), *labels.shape[1:], True)
+            best_encoder.Sender(labels, weights, plan, table, codec, counts).run()
+    return counts
+
+
+def _weighed(labels):
+    """Label maps and what their wrong pixels cost at a target mIoU."""
+    cfg = ContourConfig(target_miou=0.95, weights=((0, 0.0),) if labels.max() < 8 else ())
+    return labels, rate.pixel_weights(labels, cfg)
+
+
+def _kept(file: Path) -> dict:
+    return pickle.loads(zlib.decompress(file.read_bytes()))
+
+
 def main(args: Args):
     """All steps."""
     args.work.mkdir(parents=True, exist_ok=True)
@@ -177,27 +217,39 @@ def main(args: Args):
     for seed, file in zip(seeds, files):
         if not file.exists():
             if table is None:
+                shipped = args.shipped_rates or args.fine
                 table = (
-                    rate.rate_table() if args.shipped_rates else prices.bits_table(majority_rates(range(24)))
+                    rate.rate_table(args.fine) if shipped else prices.bits_table(majority_rates(range(24)))
                 )
-            file.write_bytes(zlib.compress(pickle.dumps(collect(seed, table)), 1))
+            file.write_bytes(zlib.compress(pickle.dumps(collect(seed, table, args.fine)), 1))
     if args.collect_only:
         return
-    data = [pickle.loads(zlib.decompress(file.read_bytes())) for file in files]
-    tables = priors.blank()
-    layers = [train(np.concatenate([d[kind]["rows"] for d in data]), args.steps) for kind in _KINDS]
-    tables |= {name: np.stack(pair) for name, pair in zip(("hidden", "middle", "out"), zip(*layers))}
+    rows, counts = {kind: [] for kind in _KINDS}, 0
+    for one in map(_kept, files):
+        counts = counts + one["counts"]
+        for kind in _KINDS:
+            rows[kind].append(one[kind]["rows"][:_MOST_ROWS])
+    together = [[*rows["lossy"], *rows["lossless"]]] if args.fine else rows.values()
+    hidden = gm.N_HIDDEN_FINE if args.fine else gm.N_HIDDEN
+    layers = [train(np.concatenate(some), args.steps, hidden) for some in together]
+    del rows, together
+    tables = dict(priors.load()) if args.fine else priors.blank()
+    tables |= {name: np.stack(sets) for name, sets in zip(("hidden", "middle", "out"), zip(*layers))}
     tables["out"] = tables["out"][:, :, 0]
-    order = np.random.default_rng(0).permutation(2 * len(data))
-    runs = [d[kind]["maps"] for d in data for kind in _KINDS]
-    tables = prime(tables, [runs[i] for i in order])
-    np.savez_compressed(args.out / priors.ASSET, **tables)
-    counts = sum(d["counts"] for d in data)
+    order = np.random.default_rng(0).permutation(len(files))[-_PRIMED:]
+    tables = prime(tables, (one[kind]["maps"] for one in (_kept(files[i]) for i in order) for kind in _KINDS))
+    np.savez_compressed(args.out / (priors.FINE_ASSET if args.fine else priors.ASSET), **tables)
+    if args.fine:
+        save_rates(args.out / priors.FINE_RATES_ASSET, fine_rates(), np.uint32)
+    else:
+        save_rates(args.out / priors.RATES_ASSET, counts / max(1, counts.sum() / 4e6), np.uint16)
+
+
+def save_rates(path: Path, counts, dtype):
+    """Store those counts that are not all 0."""
     rows = np.flatnonzero(counts.sum(1))
-    counts = np.minimum(np.round(counts[rows] / max(1, counts.sum() / 4e6) + 0.25), 65535)
-    np.savez_compressed(
-        args.out / priors.RATES_ASSET, rows=rows.astype(np.uint16), counts=counts.astype(np.uint16)
-    )
+    counts = np.minimum(np.round(counts[rows] + 0.25), np.iinfo(dtype).max).astype(dtype)
+    np.savez_compressed(path, rows=rows.astype(np.uint16), counts=counts)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from semjax.entropy import binary as eb
 from semjax.errors import StreamError
 
 TAG = 1
+FINE_TAG = 2  # the same with tables for cells of one pixel
 MAX_GAP = 16
 _LIMIT = 60
 # Where each group of models starts.
@@ -60,9 +61,9 @@ class Frame:
 class Codec:
     """The coder, its models, and what one frame means; the same code writes, reads and prices."""
 
-    def __init__(self, coder, buf, height, width):
+    def __init__(self, coder, buf, height, width, fine=False):
         self.coder, self.buf, self.height, self.width = coder, buf, height, width
-        tables = priors.load()
+        tables = priors.load(fine)
         self.state, self.networks = new_state(tables), priors.networks(tables)
         self.log, self.logged = _NO_LOG, 0  # for training, see `gridmodel.code_map`
         self.models = eb.new_bits(_SCALE + 3 * 64)
@@ -156,7 +157,7 @@ class Codec:
 
 def decode_unit(data: bytes, frames: int, height: int, width: int) -> Iterator[np.ndarray]:
     """Frames of one unit of profile "best", uint8 [H, W] each; StreamError where the unit makes no sense."""
-    codec = Codec(*eb.new_decoder(data[1:]), height, width)
+    codec = Codec(*eb.new_decoder(data[1:]), height, width, data[0] == FINE_TAG)
     codec.ways(False, False)
     last = codec.frame(INTRA, None, None, 0, Frame())
     older = last

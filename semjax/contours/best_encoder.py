@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from semjax.contours import best, blocks, prices, rdo
+from semjax.contours import best, blocks, prices, rdo, wrong_pixels
 from semjax.contours.best import Codec, Frame
 from semjax.contours.between import between, sliding
 from semjax.contours.grid import WEIGHTS, enlarge, shrink
@@ -15,7 +15,7 @@ _MOTION = (
     10.0  # a bit of motion must save this many times what a bit of cells does: cells mend what it leaves
 )
 _SWEEPS = 5
-_NEAR, _EXTRA = 2, 1.5  # see `rdo.importance_of_place`
+_NEAR, _EXTRA = 2, 1.5  # see `wrong_pixels.importance_of_place`
 _CLEAN_EXTRA = 3.0  # the same where outlines matter most
 _CLEAN_SPLIT = 2.0  # what a coded frame's bits count for then: fewer frames, each of them better
 
@@ -24,12 +24,13 @@ _CLEAN_SPLIT = 2.0  # what a coded frame's bits count for then: fewer frames, ea
 class Plan:
     """Settings of one pass over a unit."""
 
-    scale: int  # pixels a cell; 1 is lossless
+    scale: int  # pixels a cell
     lam: float  # weighted error a bit is worth
     gap: int  # longest step from anchor to anchor, in frames
     period: int | None = None  # frames from I-frame to I-frame at most
     thorough: bool = False  # try pairs of cells too: 1 to 2 % less, slower
     clean: bool = False  # outlines that are off count for more
+    lossless: bool = False  # with scale 1
 
 
 @dataclasses.dataclass
@@ -80,7 +81,7 @@ class Sender:
         cuts = []
         for t in np.flatnonzero(steps > 4 * usual + 50 * self.plan.lam):
             frame, pred = self._move(self.x[t - 1], t, self.plan.lam)
-            if self.plan.scale == 1:
+            if self.plan.lossless:
                 cells = self.x[t]
                 new, moved = (prices.bits_of_cells(cells, pred, pred, k, self.table).sum() for k in (0, 1))
             else:
@@ -108,12 +109,12 @@ class Sender:
 
     def _wrong(self, guess, t) -> float:
         """What a guess of frame t costs."""
-        return rdo.wrong(guess, self.x[t], self._far(t), self.weights)
+        return wrong_pixels.wrong(guess, self.x[t], self._far(t), self.weights)
 
     def _far(self, t):
         if t not in self.far:
             extra = _CLEAN_EXTRA if self.plan.clean else _EXTRA
-            self.far[t] = rdo.importance_of_place(self.x[t], _NEAR, extra)
+            self.far[t] = wrong_pixels.importance_of_place(self.x[t], _NEAR, extra)
         return self.far[t]
 
     def _intra(self, t):
@@ -155,7 +156,7 @@ class Sender:
         """The cheapest of: the prediction as it is, cells anew, cells that correct the prediction."""
         truth, s, thorough = self.x[t], self.plan.scale, self.plan.thorough
         base = base or Frame()
-        if s == 1:
+        if self.plan.lossless:
             frame = dataclasses.replace(base, cells=truth.copy(), scale=1)
             if kind == FORWARD and np.array_equal(pred, truth):
                 frame = dataclasses.replace(base, skip=True)
@@ -168,7 +169,7 @@ class Sender:
             back = start
         else:
             grid, nref = shrink(pred, s), 1
-            trials = [(start, True), (grid, True)]
+            trials = [(start, s > 1), (grid, s > 1)]
             back = grid
             if kind == FORWARD:
                 skip = dataclasses.replace(base, skip=True)
@@ -191,7 +192,7 @@ class Sender:
         """How to send the frames between two: (cost, None to interpolate or (choice, left, right))."""
         if b - a < 2:
             return 0.0, None
-        lossless = self.plan.scale == 1
+        lossless = self.plan.lossless
         middle = (a + b) // 2
         way = self.codec.between(first, last)
         pred = way.frame(middle - a, b - a)

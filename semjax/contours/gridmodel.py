@@ -40,6 +40,7 @@ N_CONTEXTS = len(CONTEXTS)
 N_SPATIAL, N_PREDICTED = len(SPATIAL), len(PREDICTED)
 N_FEATURES = N_SPATIAL + N_PREDICTED + 3 * 9 + 4 + 3 + 2
 N_HIDDEN, N_MIDDLE = 64, 32
+N_HIDDEN_FINE = 128  # in units of cells of one pixel
 _KEYED = 20  # neighbours that contexts may use; the network sees all
 _NEAR = 12  # neighbours that must agree for the short cut
 _MOST = 32  # candidates at most
@@ -79,6 +80,31 @@ def _cover(full, r, c, s, label):
 
 
 @eb.call
+def _alike(cur, g1, g2, g3, y, x, west, kind):
+    """Whether all near neighbours, past and predicted, have the label of the cell to the west."""
+    h, w = cur.shape
+    if kind and (g1[y, x] != west or g2[y, x] != west or g3[y, x] != west):
+        return False
+    inside = 3 <= y < h - 2 and 3 <= x < w - 3  # where no neighbour has to be made up
+    for i in range(_NEAR):
+        yy, xx = y + SPATIAL[i, 0], x + SPATIAL[i, 1]
+        if not inside:
+            xx = min(max(xx, 0), w - 1)
+            if yy < 0 or (yy == y and xx >= x):
+                continue
+        if cur[yy, xx] != west:
+            return False
+    if kind:
+        for i in range(_NEAR):
+            yy, xx = y + PREDICTED[i, 0], x + PREDICTED[i, 1]
+            if not inside:
+                yy, xx = min(max(yy, 0), h - 1), min(max(xx, 0), w - 1)
+            if g1[yy, xx] != west:
+                return False
+    return True
+
+
+@eb.call
 def features(sv, a1, a2, a3, covers, c, d, kind, s, gap, out):
     """What the network sees of one question, int64 [N_FEATURES]: 0 or 1 each, covers 0 to 7."""
     for i in range(N_SPATIAL):
@@ -105,16 +131,17 @@ def network(x, net, scratch):
     """Two layers of rectified units and a sum: stretched probability. net: one of `priors.networks`."""
     hidden, middle, last = net
     first, second = scratch
-    for j in range(N_HIDDEN):
+    units = hidden.shape[1]
+    for j in range(units):
         first[j] = hidden[N_FEATURES, j]
     for i in range(N_FEATURES):
         if x[i]:
             v = np.int32(x[i])
-            for j in range(N_HIDDEN):
+            for j in range(units):
                 first[j] += v * hidden[i, j]
     for k in range(N_MIDDLE):
-        second[k] = np.int64(middle[N_HIDDEN, k]) << 10
-    for j in range(N_HIDDEN):
+        second[k] = np.int64(middle[units, k]) << 10
+    for j in range(units):
         if first[j] > 0:
             v = np.int64(first[j])
             for k in range(N_MIDDLE):
@@ -154,7 +181,7 @@ def code_map(coder, buf, cur, g1, g2, g3, f1, s, kind, gap, state, net, log, log
     k2 = np.zeros(10, np.uint64)
     covers = np.zeros(9, np.int64)
     x_net = np.zeros(N_FEATURES, np.int64)
-    scratch = (np.zeros(N_HIDDEN, np.int32), np.zeros(N_MIDDLE, np.int64))
+    scratch = (np.zeros(net[0].shape[1], np.int32), np.zeros(N_MIDDLE, np.int64))
     rows = logged
     for y in range(h):
         if eb.is_decoding(coder) and coder[3] > coder[5] + PAST_END:
@@ -162,23 +189,7 @@ def code_map(coder, buf, cur, g1, g2, g3, f1, s, kind, gap, state, net, log, log
         buf = eb.reserve(coder, buf, w * (_MOST + 10))
         for x in range(w):
             west = cur[y, x - 1] if x > 0 else (cur[y - 1, x] if y > 0 else (g1[0, 0] if kind else 0))
-            same = True
-            for i in range(ns):
-                yy, xx = y + SPATIAL[i, 0], min(max(x + SPATIAL[i, 1], 0), w - 1)
-                v = west if yy < 0 or (yy == y and xx >= x) else cur[yy, xx]
-                sv[i] = v
-                if i < _NEAR and v != west:
-                    same = False
-            if kind:
-                for i in range(npd):
-                    yy, xx = min(max(y + PREDICTED[i, 0], 0), h - 1), min(max(x + PREDICTED[i, 1], 0), w - 1)
-                    a1[i] = g1[yy, xx]
-                    if i < _NEAR and a1[i] != west:
-                        same = False
-                    if i < 9:
-                        a2[i], a3[i] = g2[yy, xx], g3[yy, xx]
-                if a2[0] != west or a3[0] != west:
-                    same = False
+            same = _alike(cur, g1, g2, g3, y, x, west, kind)
             truth = np.int64(cur[y, x])
             found = False
             count = 0
@@ -190,6 +201,16 @@ def code_map(coder, buf, cur, g1, g2, g3, f1, s, kind, gap, state, net, log, log
                 count = 1
                 # only the rest of the picture's labels can follow
             else:
+                for i in range(ns):
+                    yy, xx = y + SPATIAL[i, 0], min(max(x + SPATIAL[i, 1], 0), w - 1)
+                    sv[i] = west if yy < 0 or (yy == y and xx >= x) else cur[yy, xx]
+                if kind:
+                    for i in range(npd):
+                        yy, xx = y + PREDICTED[i, 0], x + PREDICTED[i, 1]
+                        yy, xx = min(max(yy, 0), h - 1), min(max(xx, 0), w - 1)
+                        a1[i] = g1[yy, xx]
+                        if i < 9:
+                            a2[i], a3[i] = g2[yy, xx], g3[yy, xx]
                 for q in range(29 if kind else 6):
                     if kind == 0:
                         v = sv[q]

@@ -9,7 +9,9 @@ from semjax.contours import gridmodel as gm
 from semjax.entropy import binary as eb
 
 ASSET = "contour_tables.npz"
+FINE_ASSET = "contour_tables_fine.npz"  # of units of cells of one pixel
 RATES_ASSET = "contour_tables_rate.npz"  # the encoder's only
+FINE_RATES_ASSET = "contour_tables_fine_rate.npz"
 
 
 def blank() -> dict[str, np.ndarray]:
@@ -34,16 +36,19 @@ def blank() -> dict[str, np.ndarray]:
 
 
 @functools.cache
-def load() -> dict[str, np.ndarray]:
-    """The shipped tables; the arrays are not to be changed."""
-    with importlib.resources.files("semjax.assets").joinpath(ASSET).open("rb") as file:
+def load(fine: bool = False) -> dict[str, np.ndarray]:
+    """The shipped tables; the arrays are not to be changed. fine: for units of cells of one pixel."""
+    with (
+        importlib.resources.files("semjax.assets").joinpath(FINE_ASSET if fine else ASSET).open("rb") as file
+    ):
         return dict(np.load(file))
 
 
 def networks(tables: dict[str, np.ndarray]) -> list[tuple[np.ndarray, ...]]:
     """The two networks of some tables, of lossy and of lossless maps, as `gridmodel.code_map` takes them.
 
-    int32 (hidden [N_FEATURES + 1, N_HIDDEN], middle [N_HIDDEN + 1, N_MIDDLE], out [N_MIDDLE + 1]) each; biases last.
+    int32 (hidden [N_FEATURES + 1, units], middle [units + 1, N_MIDDLE], out [N_MIDDLE + 1]) each; biases last. Tables
+    for cells of one pixel have one network for both.
     """
     layers = [tables[name].astype(np.int32) for name in ("hidden", "middle", "out")]
-    return [tuple(np.ascontiguousarray(layer[k]) for layer in layers) for k in range(2)]
+    return [tuple(np.ascontiguousarray(layer[min(k, len(layer) - 1)]) for layer in layers) for k in range(2)]

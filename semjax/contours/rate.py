@@ -12,17 +12,20 @@ from semjax.contours.best import Codec
 from semjax.contours.best_encoder import Plan, Sender
 from semjax.contours.config import ContourConfig
 from semjax.contours.grid import MAX_SCALE
-from semjax.contours.priors import RATES_ASSET
+from semjax.contours.priors import FINE_RATES_ASSET, RATES_ASSET
 from semjax.entropy import binary as eb
 from semjax.errors import RateError
 
 MIN_SHARE = 2e-4  # labels that fill less of a unit are left out of its mIoU
 KAPPA = 0.15  # wrong pixels a bit is worth, for each square pixel of a cell
+FINE_LAMBDA = 0.45  # the same for cells of one pixel, where thin parts are all there is to lose
 _FINEST, _COARSEST = 0.25, float(MAX_SCALE)
 # How far costs of labels of different size are brought together: 0 as the mIoU has them, 1 alike.
 EVENNESS = 0.3
 _TRIES = 7
 _CLOSE = 0.015  # share of the allowed loss that a search may leave unused
+FINE_CELLS = 2  # pixels a cell up to which, at a target mIoU, the tables for fine cells are the better ones
+_IN_VAIN = 0.1  # share of the usual lambda below which a smaller one is no help
 _SLOPE = 0.75  # payloads grow about with this power of 1 / loss ...
 _STEEP = 1.7  # ... and the loss that a lambda leads to with 1 / this power of it
 _LOST = 4.0  # share of outlines that may be off for each share of the regions that may
@@ -31,9 +34,10 @@ LOSSLESS_BIT = 1.2  # what a bit of motion is worth in mispredicted pixels
 
 
 @functools.cache
-def rate_table() -> np.ndarray:
-    """Code lengths the encoder decides with, float32 [prices.CONTEXTS, prices.SYMBOLS]."""
-    with importlib.resources.files("semjax.assets").joinpath(RATES_ASSET).open("rb") as file:
+def rate_table(fine: bool = False) -> np.ndarray:
+    """Code lengths the encoder decides with, float32 [prices.CONTEXTS, prices.SYMBOLS]; fine: of 1-pixel cells."""
+    asset = FINE_RATES_ASSET if fine else RATES_ASSET
+    with importlib.resources.files("semjax.assets").joinpath(asset).open("rb") as file:
         stored = np.load(file)
         counts = np.zeros((prices.CONTEXTS, prices.SYMBOLS), np.float32)
         counts[stored["rows"]] = stored["counts"]
@@ -114,7 +118,7 @@ class Passes:
 
     def lossless(self) -> tuple[bytes, float]:
         """The unit without loss."""
-        plan = Plan(1, LOSSLESS_BIT, 1, self.cfg.period)
+        plan = Plan(1, LOSSLESS_BIT, 1, self.cfg.period, lossless=True)
         return self._send(plan, np.full(256, 0.5))[0], 1.0
 
     def lossy(self, fineness: float) -> tuple[bytes, float]:
@@ -124,7 +128,8 @@ class Passes:
     def at(self, scale: int, lam: float) -> tuple[bytes, float]:
         """The unit with cells of `scale` pixels, a bit worth `lam` wrong pixels at an outline: (payload, mIoU)."""
         thorough = self.cfg.target_miou is not None
-        plan = Plan(scale, lam * self.edge, self.gap, self.cfg.period, thorough, self.clean)
+        gap = self.gap if scale > 1 else 1  # what needs single pixels is not to be had by interpolation
+        plan = Plan(scale, lam * self.edge, gap, self.cfg.period, thorough, self.clean)
         payload, maps = self._send(plan, self.weights)
         self.made[payload] = scale, lam
         return payload, mean_iou(self.labels, maps, self.importance)
@@ -134,9 +139,10 @@ class Passes:
         return outlines.boundary_f(self.labels, best.decode_unit(payload, *self.labels.shape))
 
     def _send(self, plan, weights):
-        codec = Codec(*eb.new_encoder(), *self.labels.shape[1:])
-        maps = Sender(self.labels, weights, plan, rate_table(), codec).run()
-        return bytes([best.TAG]) + eb.finish(codec.coder, codec.buf), maps
+        fine = plan.scale <= (FINE_CELLS if plan.thorough else 1)
+        codec = Codec(*eb.new_encoder(), *self.labels.shape[1:], fine)
+        maps = Sender(self.labels, weights, plan, rate_table(plan.scale == 1), codec).run()
+        return bytes([best.FINE_TAG if fine else best.TAG]) + eb.finish(codec.coder, codec.buf), maps
 
 
 def encode_unit(labels: np.ndarray, cfg: ContourConfig) -> bytes:
@@ -183,15 +189,15 @@ def _reach_quality(passes, target) -> bytes:
         fineness = min(max((lam / KAPPA) ** 0.5 / loss, _FINEST), _COARSEST)
         scale, lam = min(max(round(fineness), 2), MAX_SCALE), KAPPA * fineness**2
     search.settle(scale)
-    while search.found() is None and scale > 2:  # cells too coarse for the target at any lambda
+    while search.found() is None and scale > 1:  # cells too coarse for the target at any lambda
         scale -= max(1, scale // 4)
-        search.run(scale, KAPPA * scale**2)
+        search.run(scale, KAPPA * scale**2 if scale > 1 else FINE_LAMBDA)
         search.settle(scale)
     for step in (1, -1):  # lambda alone, and whether other cells do better
         while search.improves(scale + step):
             scale += step
     payload = search.found()
-    if payload is None or scale == 2:  # so fine that no loss at all may be cheaper
+    if payload is None or scale <= 2:  # so fine that no loss at all may be cheaper
         exact = passes.lossless()[0]
         payload = exact if payload is None or len(exact) < len(payload) else payload
     return payload
@@ -218,6 +224,8 @@ class _Search:
             if any(t[2] >= 1 - _CLOSE for t in good) or any(len(t[3]) >= budget for t in bad):
                 return
             low, high = good[-1] if good else None, bad[0] if bad else None
+            if not low and scale > 1 and high[1] < _IN_VAIN * KAPPA * scale**2:
+                return  # what is lost now are parts thinner than a cell
             aim = 1 - _CLOSE / 2
             if low and high and low[1] < high[1]:
                 part = np.log(aim / low[2]) / np.log(high[2] / low[2])
@@ -235,10 +243,11 @@ class _Search:
     def improves(self, scale) -> bool:
         """Try another scale; whether its payload is smaller."""
         found = self.found()
-        if found is None or not 2 <= scale <= MAX_SCALE or any(t[0] == scale for t in self.tried):
+        if found is None or not 1 <= scale <= MAX_SCALE or any(t[0] == scale for t in self.tried):
             return False
         old = next(t for t in self.tried if t[3] is found)
-        loss = self.run(scale, old[1] * (old[0] / scale) ** (0.8 if scale > 4 else 2.5))
+        lam = old[1] * (old[0] / scale) ** (0.8 if scale > 4 else 2.5) if scale > 1 else FINE_LAMBDA
+        loss = self.run(scale, lam)
         if len(self.tried[-1][3]) * loss ** max(self._slope(old), _SLOPE if loss < 1 else 1.3) < 0.99 * len(
             found
         ):

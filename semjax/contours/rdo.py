@@ -7,7 +7,7 @@ is read from a static table of code lengths (the decoder never sees it, so float
 import numpy as np
 from numba import njit
 
-from semjax.contours.grid import agrees, enlarged, new_scratch
+from semjax.contours.grid import new_scratch
 from semjax.contours.prices import (
     bits_around,
     bits_of_cells,
@@ -17,128 +17,14 @@ from semjax.contours.prices import (
     update_bits,
     window_bits,
 )
+from semjax.contours.wrong_pixels import cell_error, column_votes, held_error
 from semjax.entropy import binary as eb
 
 # The cells that a changed cell can change in the picture, nearest first: what a change breaks it breaks there.
 _AROUND = np.array(
     sorted(((y, x) for y in range(-2, 3) for x in range(-2, 3)), key=lambda at: at[0] ** 2 + at[1] ** 2)
 )
-
-
-@njit(cache=True)
-def _held_error(truth, far, s, wt, pred, out):
-    """Weighted wrong pixels of every cell where the prediction's pixels stand: out float64 [h, w]."""
-    out[:] = 0.0
-    for y in range(truth.shape[0]):
-        for x in range(truth.shape[1]):
-            a, b = truth[y, x], pred[y, x]
-            if a != b:
-                out[y // s, x // s] += (wt[a] + wt[b]) * far[y, x]
-
-
-@njit(cache=True)
-def _column_votes(s, weights):
-    """What 5 cells one above the other weigh at each of s pixels, for every set of those that count: int32 [32, s]."""
-    out = np.zeros((32, s), np.int32)
-    for chosen in range(32):
-        for i in range(5):
-            if chosen >> i & 1:
-                for y in range(s):
-                    out[chosen, y] += weights[s, i, y]
-    return out
-
-
-@eb.call
-def _plain_error(cells, truth, far, r, c, s, taps, wt, columns):
-    """`_cell_error` of a cell with at most two labels around it, away from the border; -1 for all others.
-
-    The same votes as `enlarged` counts, from a table of columns and without writing the pixels down.
-    """
-    h, w = cells.shape
-    if r < 2 or c < 2 or r + 2 >= h or c + 2 >= w:
-        return -1.0
-    own = cells[r, c]
-    other = own
-    chosen = 0  # bit 5 k + i: the cell in row i, column k has the other label
-    for i in range(5):
-        for k in range(5):
-            v = cells[r - 2 + i, c - 2 + k]
-            if v != own:
-                if other == own:
-                    other = v
-                elif v != other:
-                    return -1.0
-                chosen |= 1 << (5 * k + i)
-    v0, v1, v2 = columns[chosen & 31], columns[chosen >> 5 & 31], columns[chosen >> 10 & 31]
-    v3, v4 = columns[chosen >> 15 & 31], columns[chosen >> 20]
-    total = 0.0
-    for y in range(s):
-        for x in range(s):
-            vote = v0[y] * taps[0, x] + v1[y] * taps[1, x] + v2[y] * taps[2, x] + v3[y] * taps[3, x]
-            vote += v4[y] * taps[4, x]
-            a = truth[r * s + y, c * s + x]
-            b = other if 2 * vote > taps[5, y] * taps[5, x] else own
-            if a != b:
-                total += (wt[a] + wt[b]) * far[r * s + y, c * s + x]
-    return total
-
-
-@eb.call
-def _cell_error(cells, truth, far, r, c, s, weights, wt, carry, g1, held, columns, scratch, block):
-    """Weighted wrong pixels of one cell as the decoder will enlarge it; held: see `_held_error`."""
-    if carry and agrees(cells, g1, r, c):
-        return held[r, c]
-    plain = _plain_error(cells, truth, far, r, c, s, weights[s], wt, columns)
-    if plain >= 0:
-        return plain
-    height, width = truth.shape
-    enlarged(cells, r, c, s, weights, scratch, block)
-    total = 0.0
-    for y in range(min(s, height - r * s)):
-        for x in range(min(s, width - c * s)):
-            a, b = truth[r * s + y, c * s + x], block[y, x]
-            if a != b:
-                total += (wt[a] + wt[b]) * far[r * s + y, c * s + x]
-    return total
-
-
-@njit(cache=True, nogil=True)
-def importance_of_place(truth, near, extra):
-    """What a wrong pixel counts for by its distance to the nearest outline: float32 [H, W].
-
-    1 within `near` pixels and beyond twice that, `extra` more between: an outline that is off by more than `near`
-    is one that can be seen (and that the boundary measure counts as lost); how far beyond does not matter more.
-    """
-    height, width = truth.shape
-    close = np.zeros((height, width), np.uint8)
-    reach = 2 * near
-    for y in range(height):
-        for x in range(width):
-            a = truth[y, x]
-            if (x + 1 < width and truth[y, x + 1] != a) or (y + 1 < height and truth[y + 1, x] != a):
-                for yy in range(max(y - reach, 0), min(y + reach + 2, height)):
-                    for xx in range(max(x - reach, 0), min(x + reach + 2, width)):
-                        d = (yy - y) ** 2 + (xx - x) ** 2
-                        level = 2 if d <= near * near else (1 if d <= reach * reach else 0)
-                        close[yy, xx] = max(close[yy, xx], level)
-    out = np.ones((height, width), np.float32)
-    for y in range(height):
-        for x in range(width):
-            if close[y, x] == 1:
-                out[y, x] += extra
-    return out
-
-
-@njit(cache=True, nogil=True)
-def wrong(out, truth, far, wt):
-    """Weighted wrong pixels of a picture."""
-    total = 0.0
-    for y in range(truth.shape[0]):
-        for x in range(truth.shape[1]):
-            a, b = truth[y, x], out[y, x]
-            if a != b:
-                total += (wt[a] + wt[b]) * far[y, x]
-    return total
+_LONGEST = 16  # run of cells that change together, see `_try_runs`
 
 
 @njit(cache=True)
@@ -222,7 +108,7 @@ def _try_pairs(cells, bits, err, fresh, cand, n, maps, r, c):
             for y in range(top, bottom):
                 for x in range(left, right):
                     if gain < -1e-9:
-                        fresh[k] = _cell_error(
+                        fresh[k] = cell_error(
                             cells, truth, far, y, x, s, weights, wt, carry, g1, held, columns, scratch, block
                         )
                         gain += fresh[k]
@@ -240,6 +126,64 @@ def _try_pairs(cells, bits, err, fresh, cand, n, maps, r, c):
     return False
 
 
+@eb.call
+def _try_runs(cells, bits, err, awake, cand, n, maps, r, c):
+    """Give a run of cells from (r, c) east or south the label that all have on one side, if it pays; whether it did.
+
+    For cells of one pixel: an outline moves by runs, each of its cells alone would be a corner more.
+    """
+    truth, far, g1, g2, nref, wt, lam, table = maps
+    h, w = cells.shape
+    now = cells[r, c]
+    for j in range(n):
+        v = np.uint8(cand[j])
+        for way in range(4):
+            down, side = way // 2, 2 * (way % 2) - 1
+            across = 1 - down
+            most, saved = 0, 0.0
+            y, x = r, c
+            while most < _LONGEST and y < h and x < w and cells[y, x] == now:
+                yy, xx = y + side * across, x + side * down
+                if yy < 0 or xx < 0 or yy >= h or xx >= w or cells[yy, xx] != v:
+                    break
+                most += 1
+                y, x = y + down, x + across
+            length = most
+            while length > 1:
+                bottom, right = r + down * (length - 1), c + across * (length - 1)
+                r1, c0, c1 = min(bottom + 3, h), max(c - 1, 0), min(right + 3, w)
+                saved = 0.0
+                for y in range(r, bottom + 1):
+                    for x in range(c, right + 1):
+                        a = truth[y, x]
+                        saved += err[y, x] - ((wt[a] + wt[v]) * far[y, x] if a != v else 0.0)
+                before = 0.0
+                for y in range(r, r1):
+                    for x in range(c0, c1):
+                        before += bits[y, x]
+                cells[r : bottom + 1, c : right + 1] = v
+                after = 0.0
+                limit = before + saved / lam - 1e-9
+                for y in range(r, r1):
+                    for x in range(c0, c1):
+                        after += cell_bits(cells, g1, g2, nref, y, x, table)
+                    if after > limit:
+                        break
+                if after < limit:
+                    for y in range(r, r1):
+                        for x in range(c0, c1):
+                            bits[y, x] = cell_bits(cells, g1, g2, nref, y, x, table)
+                    for y in range(r, bottom + 1):
+                        for x in range(c, right + 1):
+                            a = truth[y, x]
+                            err[y, x] = (wt[a] + wt[v]) * far[y, x] if a != v else 0.0
+                    awake[max(r - 2, 0) : bottom + 3, max(c - 2, 0) : right + 3] = True
+                    return True
+                cells[r : bottom + 1, c : right + 1] = now
+                length = length // 2 if length > 3 else length - 1
+    return False
+
+
 @njit(cache=True, nogil=True)
 def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, sweeps, carry, pred, pairs):
     """Improve `cells` in place by changes of one cell, with `pairs` also of two, until none pays.
@@ -248,18 +192,20 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
     start: the majority cells of the truth, candidates like the neighbours' and the predictions'.
     """
     h, w = cells.shape
+    reach = 2 if s > 1 else 0  # how far a cell has a say in the picture, in cells
+    around = 25 if s > 1 else 1  # how many cells that are
     scratch = new_scratch(s)
-    block, columns = np.zeros((s, s), np.uint8), _column_votes(s, weights)
+    block, columns = np.zeros((s, s), np.uint8), column_votes(s, weights)
     err, held = np.zeros((h, w)), np.zeros((h, w))
     if carry:
-        _held_error(truth, far, s, wt, pred, held)
+        held_error(truth, far, s, wt, pred, held)
     quiet = quiet_cells(cells, g1, g2)
     for r in range(h):
         for c in range(w):
             if carry and quiet[r, c]:
                 err[r, c] = held[r, c]
                 continue
-            err[r, c] = _cell_error(
+            err[r, c] = cell_error(
                 cells, truth, far, r, c, s, weights, wt, carry, g1, held, columns, scratch, block
             )
     bits = bits_of_cells(cells, g1, g2, nref, table)
@@ -267,6 +213,7 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
     cand = np.zeros(16, np.int64)
     awake = _undecided(cells, start, g1, g2)
     maps = (truth, far, g1, g2, nref, s, weights, wt, lam, table, carry, held, columns, scratch, block)
+    plain = (truth, far, g1, g2, nref, wt, lam, table)
     pair_fresh = np.zeros(30)
     for _ in range(sweeps):
         changes = 0
@@ -280,21 +227,21 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
                 if n == 0:
                     continue
                 error0 = 0.0
-                for rr in range(max(r - 2, 0), min(r + 3, h)):
-                    for cc in range(max(c - 2, 0), min(c + 3, w)):
+                for rr in range(max(r - reach, 0), min(r + reach + 1, h)):
+                    for cc in range(max(c - reach, 0), min(c + reach + 1, w)):
                         error0 += err[rr, cc]
                 bits0 = sum_around(bits, r, c)
                 best, chosen = -1e-9, now
                 for j in range(n):
                     cells[r, c] = cand[j]
                     gain = lam * (bits_around(cells, g1, g2, nref, r, c, table) - bits0) - error0
-                    for k in range(25):
+                    for k in range(around):
                         if gain >= best:
                             break
                         rr, cc = r + _AROUND[k, 0], c + _AROUND[k, 1]
                         if rr < 0 or cc < 0 or rr >= h or cc >= w:
                             continue
-                        fresh[k] = _cell_error(
+                        fresh[k] = cell_error(
                             cells,
                             truth,
                             far,
@@ -318,11 +265,13 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
                 if chosen != now:
                     changes += 1
                     update_bits(bits, cells, g1, g2, nref, r, c, table)
-                    for k in range(25):
+                    for k in range(around):
                         rr, cc = r + _AROUND[k, 0], c + _AROUND[k, 1]
                         if rr >= 0 and cc >= 0 and rr < h and cc < w:
                             err[rr, cc] = best_fresh[k]
                     awake[max(r - 2, 0) : r + 3, max(c - 2, 0) : c + 3] = True
+                elif pairs and s == 1:
+                    changes += _try_runs(cells, bits, err, awake, cand, n, plain, r, c)
                 elif pairs and _try_pairs(cells, bits, err, pair_fresh, cand, n, maps, r, c):
                     changes += 1
                     awake[max(r - 2, 0) : r + 4, max(c - 2, 0) : c + 4] = True
@@ -336,10 +285,10 @@ def revert(cells, other, truth, far, g1, g2, nref, s, weights, wt, lam, table, c
     """Take back connected differences from `other` (cells [h, w]) that do not pay, in place; how many were."""
     h, w = cells.shape
     scratch = new_scratch(s)
-    block, columns = np.zeros((s, s), np.uint8), _column_votes(s, weights)
+    block, columns = np.zeros((s, s), np.uint8), column_votes(s, weights)
     held = np.zeros((h, w))
     if carry:
-        _held_error(truth, far, s, wt, pred, held)
+        held_error(truth, far, s, wt, pred, held)
     seen = np.zeros((h, w), np.bool_)
     stack = np.zeros((h * w, 2), np.int64)
     old = np.zeros(h * w, np.uint8)
@@ -367,7 +316,7 @@ def revert(cells, other, truth, far, g1, g2, nref, s, weights, wt, lam, table, c
                 sign = -1.0 if turn == 0 else 1.0
                 for y in range(max(r0 - 2, 0), min(r1 + 3, h)):
                     for x in range(max(c0 - 2, 0), min(c1 + 3, w)):
-                        e = _cell_error(
+                        e = cell_error(
                             cells, truth, far, y, x, s, weights, wt, carry, g1, held, columns, scratch, block
                         )
                         gain += sign * e

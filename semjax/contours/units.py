@@ -55,7 +55,7 @@ def encode_units(chunks: Iterable[np.ndarray], cfg: ContourConfig) -> Iterator[b
 
 
 def _frames(unit: bytes, count: int, height: int, width: int) -> Iterator[np.ndarray]:
-    profiles = {paper.TAG: paper, best.TAG: best}
+    profiles = {paper.TAG: paper, best.TAG: best, best.FINE_TAG: best}
     if unit[0] not in profiles:
         raise StreamError(f"contour unit of kind {unit[0]}; this version knows kinds {sorted(profiles)}")
     return profiles[unit[0]].decode_unit(unit, count, height, width)

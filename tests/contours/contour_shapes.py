@@ -21,6 +21,22 @@ def moving(frames=12, height=72, width=96, seed=0, objects=4):
     return out
 
 
+def thin(frames=6, height=120, width=160, seed=0):
+    """A disc that hangs on lines of one or two pixels, and swings; frayed: uint8 [T, H, W]."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    out = np.zeros((frames, height, width), np.uint8)
+    for t in range(frames):
+        cy, cx = 0.8 * height, width * (0.5 + 0.2 * np.sin(0.3 * t))
+        out[t][np.hypot(y - cy, x - cx) < 9 + rng.normal(0, 0.3)] = 1
+        for k in range(6):
+            top = width * (k + 1) / 7 + rng.normal(0, 0.5)
+            along = top + (cx - top) * y / cy
+            out[t][(abs(x - along) < 0.9) & (y < cy)] = 1
+        out[t][rng.random((height, width)) < 0.02] = 0
+    return out
+
+
 def oddities():
     """Single frames that codecs get wrong: uint8 [H, W] each."""
     rng = np.random.default_rng(1)

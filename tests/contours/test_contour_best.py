@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from semjax.contours import ContourConfig, decode, encode, rate
+from semjax.contours import ContourConfig, decode, decode_units, encode, encode_units, rate
+from semjax.contours.best import FINE_TAG
 from semjax.contours.best_encoder import Sender
 from semjax.contours.between import between, sliding
 from semjax.errors import RateError
@@ -71,6 +72,18 @@ def test_a_target_that_only_fine_cells_reach():
             return bytes(10000), 1.0
 
     assert len(rate._reach_quality(Passes(), 0.9)) < 700
+
+
+def test_thin_parts_are_cut_from_cells_of_one_pixel():
+    lines = shapes.thin()
+    cfg = ContourConfig(target_miou=0.95, weights=BACKGROUND_OUT)
+    (unit,) = encode_units([lines], cfg)
+    shape = dict(frames=len(lines), height=lines.shape[1], width=lines.shape[2], span=len(lines))
+    ((back, _),) = decode_units([unit], **shape)
+    assert rate.mean_iou(lines, back, rate.importance(cfg)) >= 0.95
+    assert unit[0] == FINE_TAG and not np.array_equal(back, lines)
+    (exact,) = encode_units([lines], LOSSLESS)
+    assert len(unit) < 0.9 * len(exact)
 
 
 def test_bytes_per_frame_is_kept(clip):

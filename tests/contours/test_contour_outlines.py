@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 
 from semjax import metrics
-from semjax.contours import ContourConfig, decode, encode, outlines, prices, rate, rdo
+from semjax.contours import ContourConfig, decode, encode, outlines, prices, rate, rdo, wrong_pixels
 from semjax.contours.grid import WEIGHTS, enlarge, shrink
 from semjax.errors import InputError
 
@@ -37,7 +37,7 @@ def test_pairs_of_cells_keep_their_books(carry):
     rough = np.random.default_rng(0).integers(-4, 5, 73)
     truth = np.stack([np.roll(row, k) for row, k in zip(truth, rough)])
     s, lam, wt = 3, 3.0, np.full(256, 0.5)
-    table, far = rate.rate_table(), rdo.importance_of_place(truth, 2, 1.5)
+    table, far = rate.rate_table(), wrong_pixels.importance_of_place(truth, 2, 1.5)
     start, grid = shrink(truth, s), shrink(before, s)
     costs = []
     for pairs in (False, True):
@@ -46,7 +46,7 @@ def test_pairs_of_cells_keep_their_books(carry):
             cells, start, truth, far, grid, grid, 1, s, WEIGHTS, wt, lam, table, 5, carry, before, pairs
         )
         full = enlarge(cells, s, *truth.shape, WEIGHTS, carry, grid, before)
-        assert error == pytest.approx(rdo.wrong(full, truth, far, wt))
+        assert error == pytest.approx(wrong_pixels.wrong(full, truth, far, wt))
         assert bits == pytest.approx(prices.bits_of_cells(cells, grid, grid, 1, table).sum(), rel=1e-5)
         costs.append(error + lam * bits)
     assert costs[1] < costs[0]
