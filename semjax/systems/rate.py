@@ -213,7 +213,7 @@ def _unit(info: ClipInfo) -> float:
 
 def _least_plan(coder: Coder, tolerance: float | None, width: int | None) -> Plan:
     width = width or min(32, coder.analysis.tiny.shape[2])
-    return Plan(_tolerances(coder, tolerance)[0], (width, max(texture.DIVISORS)), None, 0, 0, 0)
+    return Plan(_tolerances(coder, tolerance)[0], (width, 2), None, 0, 0, 0)
 
 
 def _contour_share(bytes_per_frame: float) -> float:

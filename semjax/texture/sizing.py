@@ -1,7 +1,6 @@
 """How large tiny frames had best be, and how many of them are coded: found by coding a stretch of the clip.
 
-Fine detail that stands still is worth many pixels, blurred motion few, and where little changes from frame to frame
-every second frame coded twice as well shows more. A stretch is coded once at a few sizes; what comes out, enlarged, is
+Fine detail that stands still is worth many pixels, blurred motion few. A stretch is coded once at a few sizes; what comes out, enlarged, is
 held against the frames by structural similarity at several scales (Wang et al. 2003).
 """
 
@@ -19,7 +18,6 @@ from semjax.texture.rate import SLOPE, AheadEncoder, guess_knob
 from semjax.texture.unit import STEPS, fill_in
 
 WIDTHS = (32, 48, 64, 80, 96, 128, 160, 192, 256)
-DIVISORS = (1, 2)
 _STRETCH = 64  # frames that are looked at
 _EACH = 3  # every so many of them are compared
 _WEIGHTS = 2, 1, 1  # of the scales, from fine to coarse: so the choice follows MS-SSIM and HaarPSI (measured)
@@ -36,7 +34,12 @@ _STEADY = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # SSIM's constants
 
 
 def best_size(
-    tiny: np.ndarray, bytes_per_frame: float, span: int, cfg: TextureConfig, widths: Sequence[int] = WIDTHS
+    tiny: np.ndarray,
+    bytes_per_frame: float,
+    span: int,
+    cfg: TextureConfig,
+    widths: Sequence[int] = WIDTHS,
+    divisors: Sequence[int] = (1,),
 ) -> tuple[int, int]:
     """The width and the frame divisor that show most of a clip for so many bytes.
 
@@ -44,15 +47,17 @@ def best_size(
         tiny: uint8 [T, h, w, 3], the frames at the largest size that may be chosen.
         bytes_per_frame: payload bytes for each frame of the clip. span: frames a unit covers.
         cfg: other settings of the coder (look-ahead is assumed). widths: to choose from, rising.
+        divisors: frame divisors to choose from. Every second frame, coded twice as well, can show more structure at a
+            few bytes a frame, but motion between is blended: the warping error doubles (measured).
 
     Returns:
-        (width, frame divisor): one of `widths`, at most that of `tiny`, and one of `DIVISORS`.
+        (width, frame divisor): one of `widths`, at most that of `tiny`, and one of `divisors`.
     """
     start = max(0, (len(tiny) - _STRETCH) // 2)
     trials = _Trials(tiny[start : start + _STRETCH], bytes_per_frame, span, cfg)
     widths = [w for w in widths if w <= tiny.shape[2]] or [tiny.shape[2]]
     at = min(range(len(widths)), key=lambda i: abs(math.log(widths[i] / _first_width(bytes_per_frame))))
-    best = max(trials.scores([(widths[at], d) for d in DIVISORS]))
+    best = max(trials.scores([(widths[at], d) for d in divisors]))
     for way in (widths[at + 1 :], widths[:at][::-1]):
         if best[1] != widths[at]:
             break  # it lies the other way
@@ -63,7 +68,7 @@ def best_size(
             if worse == _PATIENCE or found[0] < best[0] - _CLEARLY:
                 break
             best = max(best, found)
-    return max(trials.scores([(best[1], d) for d in DIVISORS]))[1:]
+    return max(trials.scores([(best[1], d) for d in divisors]))[1:]
 
 
 def _first_width(bytes_per_frame: float) -> float:
