@@ -1,7 +1,7 @@
 """How large tiny frames had best be, and how many of them are coded: found by coding a stretch of the clip.
 
-Fine detail that stands still is worth many pixels, blurred motion few. A stretch is coded once at a few sizes; what comes out, enlarged, is
-held against the frames by structural similarity at several scales (Wang et al. 2003).
+Fine detail that stands still is worth many pixels, blurred motion few. A stretch is coded once at a few sizes; what
+comes out, enlarged, is held against the frames by structural similarity at several scales (Wang et al. 2003).
 """
 
 import functools
