@@ -18,12 +18,12 @@ from semjax.texture.rate import SLOPE, AheadEncoder, guess_knob
 from semjax.texture.unit import STEPS, fill_in
 
 WIDTHS = (32, 48, 64, 80, 96, 128, 160, 192, 256)
-_STRETCH = 64  # frames that are looked at
+_STRETCH = 48  # frames that are looked at
 _EACH = 3  # every so many of them are compared
 _WEIGHTS = 2, 1, 1  # of the scales, from fine to coarse: so the choice follows MS-SSIM and HaarPSI (measured)
 _OCTAVE = 0.02  # similarity that twice the bytes bring, about (measured)
 _PATIENCE, _CLEARLY = 2, 0.01  # worse sizes in a row, or one so much worse, after which none will be better
-_NEAR, _TRIES = 0.05, 5  # log of a trial's bytes over those wanted that is near enough; passes to get there
+_NEAR, _TRIES = 0.1, 4  # log of a trial's bytes over those wanted that is near enough; passes to get there
 _STEADY = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # SSIM's constants
 
 
