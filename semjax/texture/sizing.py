@@ -50,6 +50,8 @@ def best_size(
     start = max(0, (len(tiny) - _STRETCH) // 2)
     trials = _Trials(tiny[start : start + _STRETCH], bytes_per_frame, span, cfg)
     widths = [w for w in widths if w <= tiny.shape[2]] or [tiny.shape[2]]
+    if len(widths) == len(divisors) == 1:
+        return widths[0], divisors[0]
     at = min(range(len(widths)), key=lambda i: abs(math.log(widths[i] / _first_width(bytes_per_frame))))
     best = max(trials.scores([(widths[at], d) for d in divisors]))
     for way in (widths[at + 1 :], widths[:at][::-1]):
