@@ -14,7 +14,7 @@ from jax.sharding import AxisType, Mesh
 from semjax.errors import InputError
 
 AXES = ("data", "model", "space")  # streams; heads and channels; rows of the picture
-HEARTBEAT = 20  # seconds of silence after which a process counts as dead
+HEARTBEAT = 60  # seconds of silence after which a process counts as dead; compiling may silence one for ten
 
 
 @dataclasses.dataclass(frozen=True)

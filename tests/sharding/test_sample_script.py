@@ -147,20 +147,20 @@ def test_other_settings_are_refused_and_names_may_not_collide(folder, alone, wor
 
 def test_a_killed_process_stops_the_others_and_a_rerun_finishes(folder, alone):
     out = folder / "pair"
-    first, second = pair(folder, "pair", "--heartbeat", "10")
+    first, second = pair(folder, "pair", "--heartbeat", "40")
     deadline = time.monotonic() + 900
     while not (done := [p for p in out.rglob("*.mp4") if not p.name.startswith(".")]):
         assert time.monotonic() < deadline and first[0].poll() is None, ended(first)[1][-4000:]
         time.sleep(0.05)
     second[0].send_signal(signal.SIGKILL)
     began = time.monotonic()
-    status, said = ended(first, timeout=2 * MINUTE)
-    assert time.monotonic() - began < MINUTE
+    status, said = ended(first, timeout=3 * MINUTE)
+    assert time.monotonic() - began < 2 * MINUTE
     assert ended(second)[0] == -signal.SIGKILL
     assert status != 0 and not (out / "run.json").exists(), said[-4000:]
     kept = {path: path.stat().st_mtime_ns for path in done}
 
-    results = [ended(started) for started in pair(folder, "pair", "--heartbeat", "10")]
+    results = [ended(started) for started in pair(folder, "pair")]
     assert [status for status, _ in results] == [0, 0], results[0][1][-4000:]
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert not list(out.rglob(".*"))  # nothing half done is left
