@@ -15,12 +15,11 @@ import numpy as np
 from semjax.errors import InputError
 from semjax.stream import Stream
 from semjax.systems.analysis import Analysis, analyse
-from semjax.systems.rate import DEFAULT_BITRATE, Coder, fit
+from semjax.systems.rate import Coder, fit
 from semjax.systems.sources import Source, unit_frames
 from semjax.types import Caption
 
-# Pixels of the tiny frames that the rate control chooses from, and the bytes a frame from which the larger ones serve.
-WIDEST_TEXTURE, WIDEST_AT = (128, 256), 10
+WIDEST_TEXTURE = 256  # pixels of the tiny frames among whose sizes the rate control chooses
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +62,7 @@ def understand(
 ) -> Analysis:
     """The sender's first pass over a clip: label maps, tiny frames, cuts, captions."""
     period = _even(frames.info.frames, unit_frames(frames.info, cfg.period))
-    per_frame = (cfg.bitrate or DEFAULT_BITRATE) / 8 / float(frames.info.fps)
-    width = cfg.texture_width or WIDEST_TEXTURE[per_frame > WIDEST_AT]
+    width = cfg.texture_width or WIDEST_TEXTURE
     return analyse(frames, labels, captions, period=period, width=width, max_regions=cfg.max_regions)
 
 

@@ -1,7 +1,7 @@
 """How large tiny frames had best be, and how many of them are coded: found by coding a stretch of the clip.
 
 Fine detail that stands still is worth many pixels, blurred motion few. A stretch is coded once at a few sizes; what
-comes out, enlarged, is held against the frames by structural similarity at several scales (Wang et al. 2003).
+comes out, enlarged, is held against the frames (`semjax.texture.likeness`).
 """
 
 import functools
@@ -14,17 +14,16 @@ import numpy as np
 from semjax._threads import in_order
 from semjax.texture import pixels
 from semjax.texture.config import TextureConfig
+from semjax.texture.likeness import likeness, look
 from semjax.texture.rate import SLOPE, AheadEncoder, guess_knob
 from semjax.texture.unit import STEPS, fill_in
 
 WIDTHS = (32, 48, 64, 80, 96, 128, 160, 192, 256)
 _STRETCH = 48  # frames that are looked at
 _EACH = 3  # every so many of them are compared
-_WEIGHTS = 2, 1, 1  # of the scales, from fine to coarse: so the choice follows MS-SSIM and HaarPSI (measured)
-_OCTAVE = 0.02  # similarity that twice the bytes bring, about (measured)
-_PATIENCE, _CLEARLY = 2, 0.01  # worse sizes in a row, or one so much worse, after which none will be better
+_OCTAVE = 0.03  # likeness that twice the bytes bring, about (measured)
+_PATIENCE, _CLEARLY = 2, 0.025  # worse sizes in a row, or one so much worse, after which none will be better
 _NEAR, _TRIES = 0.1, 4  # log of a trial's bytes over those wanted that is near enough; passes to get there
-_STEADY = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # SSIM's constants
 
 
 def best_size(
@@ -78,11 +77,11 @@ class _Trials:
     def __init__(self, tiny: np.ndarray, bytes_per_frame: float, span: int, cfg: TextureConfig):
         self._tiny, self._span, self._cfg = tiny, span, cfg
         self._wanted = bytes_per_frame
-        self._truth = [_scales(_light(frame)) for frame in tiny[::_EACH]]
+        self._truth = [look(frame) for frame in tiny[::_EACH]]
         self._score = functools.cache(self._tried)
 
     def scores(self, sizes: list[tuple[int, int]]) -> list[tuple[float, int, int]]:
-        """(similarity at the bytes wanted, width, divisor) of every size."""
+        """(likeness at the bytes wanted, width, divisor) of every size."""
         return list(in_order(lambda size: (self._score(*size), *size), sizes))
 
     def _tried(self, width: int, divisor: int) -> float:
@@ -101,36 +100,6 @@ class _Trials:
         parts = zip(coded, encoder.truth)
         shown = np.concatenate([fill_in(pixels.to_rgb(u.planes), u.head, len(t)) for u, t in parts])
         size = self._tiny.shape[2], self._tiny.shape[1]
-        enlarged = (cv2.resize(_light(f), size, interpolation=cv2.INTER_CUBIC) for f in shown[::_EACH])
-        alike = [_similarity(a, _scales(b)) for a, b in zip(self._truth, enlarged)]
+        enlarged = (cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC) for frame in shown[::_EACH])
+        alike = [likeness(a, look(b)) for a, b in zip(self._truth, enlarged)]
         return float(np.mean(alike)) - _OCTAVE * off / math.log(2)
-
-
-def _light(frame: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-
-
-def _scales(light: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """A picture at several scales, each with its local mean and variance."""
-    out = []
-    for _ in _WEIGHTS:
-        mean = _local(light)
-        out.append((light, mean, _local(light * light) - mean * mean))
-        if min(light.shape) < 16:
-            break
-        light = cv2.resize(light, (light.shape[1] // 2, light.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    return out
-
-
-def _local(x: np.ndarray) -> np.ndarray:
-    return cv2.GaussianBlur(x, (0, 0), 1.5)
-
-
-def _similarity(a, b) -> float:
-    """Mean structural similarity over scales."""
-    total = 0.0
-    for weight, (x, mean_x, var_x), (y, mean_y, var_y) in zip(_WEIGHTS, a, b):
-        both = _local(x * y) - mean_x * mean_y
-        light = (2 * mean_x * mean_y + _STEADY[0]) / (mean_x**2 + mean_y**2 + _STEADY[0])
-        total += weight * float((light * (2 * both + _STEADY[1]) / (var_x + var_y + _STEADY[1])).mean())
-    return total / sum(_WEIGHTS[: len(a)])

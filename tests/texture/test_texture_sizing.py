@@ -5,6 +5,7 @@ import pytest
 
 from semjax import metrics, texture
 from semjax.errors import InputError
+from semjax.texture.likeness import likeness, look
 from semjax.texture.sizing import WIDTHS
 
 CFG = texture.TextureConfig(tune="ssim")
@@ -45,6 +46,30 @@ def test_choices_are_possible_ones_and_the_same_twice():
     assert texture.best_size(clip, 20, 9, CFG, widths=(50,))[0] == 50
     assert texture.best_size(clip[:, :20, :24], 20, 9, CFG)[0] == 24
     assert texture.best_size(clip[:1], 60, 1, CFG)[0] <= 160
+
+
+def test_likeness_is_that_of_a_copy_at_most_and_falls_with_blur_and_with_wrong_colours():
+    import cv2
+
+    picture = _clip(_field(8))[0]
+    blurred = [cv2.GaussianBlur(picture, (0, 0), sigma) for sigma in (1, 2, 4)]
+    found = [likeness(look(picture), look(other)) for other in (picture, *blurred)]
+    assert found[0] == pytest.approx(1.5, abs=1e-3) and found == sorted(found, reverse=True)
+    assert likeness(look(picture), look(picture[..., ::-1].copy())) < found[0] - 0.02
+    flat = np.full((9, 13, 3), 77, np.uint8)  # too small to be halved
+    assert likeness(look(flat), look(flat)) == pytest.approx(1.5, abs=1e-3)
+
+
+def test_the_judge_agrees_with_the_measures_of_whole_pictures():
+    import cv2
+
+    picture = _clip(_field(5))[0]
+    others = [cv2.GaussianBlur(picture, (0, 0), s) for s in (0.6, 1.2, 2.4)]
+    others += [np.clip(picture.astype(int) + d, 0, 255).astype(np.uint8) for d in (12, _field(3, 5) / 6)]
+    double = [np.repeat(np.repeat(p, 2, 0), 2, 1) for p in (picture, *others)]
+    whole = [metrics.ms_ssim(double[0], d) + 0.5 * metrics.haarpsi(double[0], d) for d in double[1:]]
+    judged = [likeness(look(picture), look(o)) for o in others]
+    assert np.argsort(judged).tolist() == np.argsort(whole).tolist()
 
 
 def test_no_other_size_shows_much_more():
