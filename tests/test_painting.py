@@ -40,6 +40,19 @@ def test_contours_keep_colours_apart():
     assert psnr(guided, truth) > psnr(plain, truth) + 8
 
 
+def test_outlines_are_softened_only_where_the_texture_has_no_edges(disc):
+    frames, labels = disc
+    height, width = labels.shape[1:]
+    for parts, softened in ((8, True), (2, False)):
+        tiny = np.rint(shrink(frames[:1], height // parts, width // parts)).astype(np.uint8)
+        painted, _ = painting.paint(labels[:1], tiny, {})
+        hard = painting.enlarge(tiny[0].astype(np.float32), labels[0].astype(np.int32), regions=2)
+        soft = painting.soften_edges(hard, labels[0].astype(np.int32))
+        hard, soft = (np.clip(np.rint(x), 0, 255) for x in (hard, soft))
+        assert np.abs(hard - soft).max() > 10
+        np.testing.assert_array_equal(painted[0], soft if softened else hard)
+
+
 def test_keyframe_detail_is_carried(disc):
     frames, labels = disc
     tiny = np.rint(shrink(frames, 12, 16)).astype(np.uint8)
