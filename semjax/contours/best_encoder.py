@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from semjax.contours import best, blocks, prices, rdo, wrong_pixels
+from semjax.contours import best, blocks, fusion, prices, rdo, wrong_pixels
 from semjax.contours.best import Codec, Frame
 from semjax.contours.between import between, sliding
 from semjax.contours.grid import WEIGHTS, enlarge, shrink
@@ -17,6 +17,8 @@ _MOTION = (
 _SWEEPS = 5
 _NEAR, _EXTRA = 2, 1.5  # see `wrong_pixels.importance_of_place`
 _CLEAN_EXTRA = 3.0  # the same where outlines matter most
+_LASTING = 0.4  # how much more a wrong pixel counts if the next frame has it too, and less if not
+_BLOCK_AHEAD = 32  # pixels a side of the blocks that find the next frame's pixels in this one
 _CLEAN_SPLIT = 2.0  # what a coded frame's bits count for then: fewer frames, each of them better
 
 
@@ -31,6 +33,7 @@ class Plan:
     thorough: bool = False  # try pairs of cells too: 1 to 2 % less, slower
     clean: bool = False  # outlines that are off count for more
     lossless: bool = False  # with scale 1
+    ahead: bool = False  # mind what will still be wrong in the next frame; with scale 1
 
 
 @dataclasses.dataclass
@@ -52,6 +55,7 @@ class Sender:
         self.x, self.weights, self.plan, self.table, self.codec = labels, weights, plan, table, codec
         self.counts = counts
         self.far = {}
+        self.seen = None if plan.scale > 1 or plan.lossless else prices.Seen(table)
         self.out = np.empty_like(labels)
 
     def run(self) -> np.ndarray:
@@ -112,9 +116,16 @@ class Sender:
         return wrong_pixels.wrong(guess, self.x[t], self._far(t), self.weights)
 
     def _far(self, t):
+        """What a wrong pixel of frame t counts for by where it is: float32 [H, W]."""
         if t not in self.far:
             extra = _CLEAN_EXTRA if self.plan.clean else _EXTRA
             self.far[t] = wrong_pixels.importance_of_place(self.x[t], _NEAR, extra)
+            if self.plan.ahead and t + 1 < len(self.x):
+                # What is put right stays right in the frames predicted from this one, as long as it is so there.
+                size, later = _BLOCK_AHEAD, self.x[t + 1]
+                vectors, _ = blocks.search(later, self.x[t], self.weights, size, 1, self.plan.lam, 1)
+                lasts = blocks.shift(later, vectors, size, 1) == self.x[t]
+                self.far[t] *= np.where(lasts, 1 + _LASTING, 1 - _LASTING).astype(np.float32)
         return self.far[t]
 
     def _intra(self, t):
@@ -128,6 +139,8 @@ class Sender:
         frame, pred = self._move(last, b, lam)
         behind = (last, older)
         choice = self._choose(b, FORWARD, pred, behind, lam, frame)
+        if self.seen is not None and not choice.frame.skip:
+            self.table = self.seen.add(choice.frame.cells, pred)
         self.out[b] = self.codec.frame(FORWARD, last, behind, b - a, choice.frame)
         _, tree = self._interval(a, b, last, self.out[b])
         self._emit(a, b, tree)
@@ -154,39 +167,54 @@ class Sender:
 
     def _choose(self, t, kind, pred, behind, lam, base=None) -> _Choice:
         """The cheapest of: the prediction as it is, cells anew, cells that correct the prediction."""
-        truth, s, thorough = self.x[t], self.plan.scale, self.plan.thorough
+        truth, s = self.x[t], self.plan.scale
         base = base or Frame()
         if self.plan.lossless:
             frame = dataclasses.replace(base, cells=truth.copy(), scale=1)
             if kind == FORWARD and np.array_equal(pred, truth):
                 frame = dataclasses.replace(base, skip=True)
             return _Choice(frame, truth, 0.0)
-        start = shrink(truth, s)
-        height, width = truth.shape
         best_one = None
-        if kind == INTRA:
-            pred, grid, nref, trials = start, start, 0, [(start, False)]
-            back = start
-        else:
-            grid, nref = shrink(pred, s), 1
-            trials = [(start, s > 1), (grid, s > 1)]
-            back = grid
-            if kind == FORWARD:
-                skip = dataclasses.replace(base, skip=True)
-                best_one = _Choice(skip, pred, self._wrong(pred, t) + lam)
-        for init, carry in trials:
-            cells = init.copy()
-            maps = (truth, self._far(t), grid, back, nref, s, WEIGHTS, self.weights, lam, self.table)
-            error, bits = rdo.refine(cells, start, *maps, _SWEEPS, carry, pred, thorough)
-            if nref and rdo.revert(cells, grid, *maps, carry, pred):
-                error, bits = rdo.refine(cells, start, *maps, _SWEEPS, carry, pred, thorough)
+        if kind == FORWARD:
+            best_one = _Choice(dataclasses.replace(base, skip=True), pred, self._wrong(pred, t) + lam)
+        start = shrink(truth, s)
+        grid = start if kind == INTRA else shrink(pred, s)
+        for cells, carry, error, bits in self._cells(t, start, grid, pred, lam):
             if best_one is None or error + lam * bits < best_one.cost:
                 frame = dataclasses.replace(base, cells=cells, scale=s, carry=carry)
-                full = enlarge(cells, s, height, width, WEIGHTS, carry, grid, pred)
+                full = enlarge(cells, s, *truth.shape, WEIGHTS, carry, grid, start if pred is None else pred)
                 best_one = _Choice(frame, full, error + lam * bits, bits)
         if self.counts is not None and not best_one.frame.skip:
-            prices.count(best_one.frame.cells, grid, back, nref, self.counts)
+            prices.count(best_one.frame.cells, grid, grid, int(kind != INTRA), self.counts)
         return best_one
+
+    def _cells(self, t, start, grid, pred, lam):
+        """Cells that frame t might have: (cells, carry, error, bits) of each; pred None: without a prediction."""
+        s, thorough, nref = self.plan.scale, self.plan.thorough, int(pred is not None)
+        pred = start if pred is None else pred
+        places = (self.x[t], self._far(t), grid, grid, nref)
+        maps = (*places, s, WEIGHTS, self.weights, lam, self.table)
+
+        def refined(cells, carry):
+            return rdo.refine(cells, start, *maps, _SWEEPS, carry, pred, thorough)
+
+        if s == 1:
+            cells = start.copy()
+            error, bits = refined(cells, False)
+            if nref:
+                other = grid.copy()
+                refined(other, False)
+                fusion.fuse(cells, other, *places, self.weights, lam, self.table)
+                error, bits = refined(cells, False)
+            return [(cells, False, error, bits)]
+        out = []
+        for init, carry in [(start, True), (grid, True)] if nref else [(start, False)]:
+            cells = init.copy()
+            error, bits = refined(cells, carry)
+            if nref and rdo.revert(cells, grid, *maps, carry, pred):
+                error, bits = refined(cells, carry)
+            out.append((cells, carry, error, bits))
+        return out
 
     def _interval(self, a, b, first, last):
         """How to send the frames between two: (cost, None to interpolate or (choice, left, right))."""

@@ -13,6 +13,7 @@ _ONE = 3 * 16 * 4
 _TWO = 3 * 4
 CONTEXTS = _INTRA * (1 + _ONE + _ONE * _TWO)
 SYMBOLS = 5
+_TRUST = 100  # cells that the static table counts for in each context, next to those of the unit
 
 
 @njit(cache=True, inline="always")
@@ -170,6 +171,28 @@ def window_bits(cells, g1, g2, nref, r0, r1, c0, c1, table):
         for c in range(max(c0, 0), min(c1, w)):
             total += cell_bits(cells, g1, g2, nref, r, c, table)
     return total
+
+
+class Seen:
+    """Code lengths that follow a unit: of cells with one prediction, from the static table and what was coded so far.
+
+    For cells of one pixel. table: the static one, as from `bits_table`.
+    """
+
+    def __init__(self, table: np.ndarray):
+        self.table = table.copy()
+        self.rows = slice(_INTRA, _INTRA * (1 + _ONE))
+        usual = np.exp2(-table[self.rows])
+        self.usual = _TRUST * usual / usual.sum(1, keepdims=True)
+        self.counts = np.zeros_like(table)
+
+    def add(self, cells: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+        """Note one map of cells, uint8 [h, w], and what was predicted; returns the new table."""
+        count(cells, prediction, prediction, 1, self.counts)
+        seen = self.counts[self.rows] + self.usual
+        self.table = self.table.copy()
+        self.table[self.rows] = -np.log2(np.clip(seen / seen.sum(1, keepdims=True), 1e-5, 1))
+        return self.table
 
 
 def bits_table(counts: np.ndarray) -> np.ndarray:

@@ -129,7 +129,8 @@ class Passes:
         """The unit with cells of `scale` pixels, a bit worth `lam` wrong pixels at an outline: (payload, mIoU)."""
         thorough = self.cfg.target_miou is not None
         gap = self.gap if scale > 1 else 1  # what needs single pixels is not to be had by interpolation
-        plan = Plan(scale, lam * self.edge, gap, self.cfg.period, thorough, self.clean)
+        ahead = scale == 1 and self.gap > 1
+        plan = Plan(scale, lam * self.edge, gap, self.cfg.period, thorough, self.clean, ahead=ahead)
         payload, maps = self._send(plan, self.weights)
         self.made[payload] = scale, lam
         return payload, mean_iou(self.labels, maps, self.importance)
