@@ -148,7 +148,7 @@ class Sender:
     def _move(self, ref, t, lam):
         """Motion of a FORWARD frame: (the frame with vectors, the moved map)."""
         truth, step = self.x[t], min(max(1, self.plan.scale // 2), 16)
-        found, pred = Frame(step=step), ref
+        found = Frame(step=step)
         least = self._wrong(ref, t)
         for size in range(1, 5 if self.plan.scale < 3 else 4):
             vectors, cost = blocks.search(
@@ -161,9 +161,8 @@ class Sender:
                 max(1, self.plan.scale // 3),
             )
             if cost < least:
-                moved = blocks.shift(ref, vectors, blocks.SIZES[size], step)
-                least, found, pred = cost, Frame(size=size, step=step, vectors=vectors), moved
-        return found, pred
+                least, found = cost, Frame(size=size, step=step, vectors=vectors)
+        return found, blocks.shift(ref, found.vectors, blocks.SIZES[found.size], step) if found.size else ref
 
     def _choose(self, t, kind, pred, behind, lam, base=None) -> _Choice:
         """The cheapest of: the prediction as it is, cells anew, cells that correct the prediction."""
@@ -195,18 +194,17 @@ class Sender:
         places = (self.x[t], self._far(t), grid, grid, nref)
         maps = (*places, s, WEIGHTS, self.weights, lam, self.table)
 
-        def refined(cells, carry):
-            return rdo.refine(cells, start, *maps, _SWEEPS, carry, pred, thorough)
+        def refined(cells, carry, sweeps=_SWEEPS):
+            return rdo.refine(cells, start, *maps, sweeps, carry, pred, thorough)
 
         if s == 1:
             cells = start.copy()
-            error, bits = refined(cells, False)
             if nref:
                 other = grid.copy()
-                refined(other, False)
+                refined(cells, False, 1)
+                refined(other, False, 1)
                 fusion.fuse(cells, other, *places, self.weights, lam, self.table)
-                error, bits = refined(cells, False)
-            return [(cells, False, error, bits)]
+            return [(cells, False, *refined(cells, False, _SWEEPS - nref))]
         out = []
         for init, carry in [(start, True), (grid, True)] if nref else [(start, False)]:
             cells = init.copy()

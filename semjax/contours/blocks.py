@@ -156,7 +156,13 @@ def shift(ref, vectors, size, step):
     height, width = ref.shape
     out = np.empty((height, width), np.uint8)
     for y in range(height):
-        for x in range(width):
-            v = vectors[y // size, x // size]
-            out[y, x] = ref[min(max(y + v[0] * step, 0), height - 1), min(max(x + v[1] * step, 0), width - 1)]
+        for bx in range(vectors.shape[1]):
+            x0, x1 = bx * size, min(bx * size + size, width)
+            dy, dx = vectors[y // size, bx] * step
+            row = ref[min(max(y + dy, 0), height - 1)]
+            if x0 + dx >= 0 and x1 + dx <= width:
+                out[y, x0:x1] = row[x0 + dx : x1 + dx]
+                continue
+            for x in range(x0, x1):
+                out[y, x] = row[min(max(x + dx, 0), width - 1)]
     return out

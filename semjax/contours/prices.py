@@ -76,15 +76,6 @@ def cell_bits(cells, g1, g2, nref, r, c, table):
 
 
 @njit(cache=True)
-def count(cells, g1, g2, nref, counts):
-    """Add one map's symbols to counts float32 [CONTEXTS, SYMBOLS]."""
-    for r in range(cells.shape[0]):
-        for c in range(cells.shape[1]):
-            i, west, north = context(cells, g1, g2, nref, r, c)
-            counts[i, symbol(cells[r, c], west, north, g1[r, c], g2[r, c], nref)] += 1
-
-
-@njit(cache=True)
 def quiet_cells(cells, g1, g2):
     """Where nothing changes within a cell's context and all maps agree: bool [h, w]."""
     h, w = cells.shape
@@ -108,6 +99,19 @@ def quiet_cells(cells, g1, g2):
         for c in range(w):
             out[r, c] = not (column[r, c] | column[r, max(c - 1, 0)] | column[r, min(c + 1, w - 1)])
     return out
+
+
+@njit(cache=True)
+def count(cells, g1, g2, nref, counts):
+    """Add one map's symbols to counts float32 [CONTEXTS, SYMBOLS]."""
+    quiet = quiet_cells(cells, g1, g2)
+    for r in range(cells.shape[0]):
+        for c in range(cells.shape[1]):
+            if quiet[r, c]:
+                counts[(0, _INTRA, _INTRA * (1 + _ONE))[nref], 0] += 1
+                continue
+            i, west, north = context(cells, g1, g2, nref, r, c)
+            counts[i, symbol(cells[r, c], west, north, g1[r, c], g2[r, c], nref)] += 1
 
 
 @njit(cache=True, nogil=True)

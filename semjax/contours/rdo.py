@@ -202,6 +202,8 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
     quiet = quiet_cells(cells, g1, g2)
     for r in range(h):
         for c in range(w):
+            if s == 1 and cells[r, c] == truth[r, c]:
+                continue
             if carry and quiet[r, c]:
                 err[r, c] = held[r, c]
                 continue
