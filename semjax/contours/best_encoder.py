@@ -33,6 +33,7 @@ class Plan:
     thorough: bool = False  # try pairs of cells too: 1 to 2 % less, slower
     clean: bool = False  # outlines that are off count for more
     lossless: bool = False  # with scale 1
+    motion: float | None = None  # weighted error a bit of motion must save; None: some times what one of cells does
     ahead: bool = False  # mind what will still be wrong in the next frame; with scale 1
 
 
@@ -148,6 +149,7 @@ class Sender:
     def _move(self, ref, t, lam):
         """Motion of a FORWARD frame: (the frame with vectors, the moved map)."""
         truth, step = self.x[t], min(max(1, self.plan.scale // 2), 16)
+        price = lam * _MOTION if self.plan.motion is None else self.plan.motion
         found = Frame(step=step)
         least = self._wrong(ref, t)
         for size in range(1, 5 if self.plan.scale < 3 else 4):
@@ -157,7 +159,7 @@ class Sender:
                 self.weights,
                 blocks.SIZES[size],
                 step,
-                lam * _MOTION,
+                price,
                 max(1, self.plan.scale // 3),
             )
             if cost < least:

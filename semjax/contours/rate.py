@@ -1,5 +1,6 @@
 """From what the user asks for (tolerance, mIoU, bytes) to how finely profile "best" codes a unit."""
 
+import dataclasses
 import functools
 import importlib.resources
 import math
@@ -19,6 +20,7 @@ from semjax.errors import RateError
 MIN_SHARE = 2e-4  # labels that fill less of a unit are left out of its mIoU
 KAPPA = 0.15  # wrong pixels a bit is worth, for each square pixel of a cell
 FINE_LAMBDA = 0.45  # the same for cells of one pixel, where thin parts are all there is to lose
+FINE_MOTION = 2.5  # wrong pixels a bit of motion must save there, whatever lambda: cells mend them one by one
 _FINEST, _COARSEST = 0.25, float(MAX_SCALE)
 # How far costs of labels of different size are brought together: 0 as the mIoU has them, 1 alike.
 EVENNESS = 0.3
@@ -129,8 +131,9 @@ class Passes:
         """The unit with cells of `scale` pixels, a bit worth `lam` wrong pixels at an outline: (payload, mIoU)."""
         thorough = self.cfg.target_miou is not None
         gap = self.gap if scale > 1 else 1  # what needs single pixels is not to be had by interpolation
-        ahead = scale == 1 and self.gap > 1
-        plan = Plan(scale, lam * self.edge, gap, self.cfg.period, thorough, self.clean, ahead=ahead)
+        plan = Plan(scale, lam * self.edge, gap, self.cfg.period, thorough, self.clean)
+        if scale == 1:
+            plan = dataclasses.replace(plan, motion=FINE_MOTION * self.edge, ahead=self.gap > 1)
         payload, maps = self._send(plan, self.weights)
         self.made[payload] = scale, lam
         return payload, mean_iou(self.labels, maps, self.importance)
