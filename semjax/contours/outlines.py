@@ -78,7 +78,7 @@ def cleaner(passes, payload: bytes, scale: int, lam: float, aim: float, spend: f
     if found[0][0] >= aim or spend <= 0:
         return payload
     budget = (1 + spend) * len(payload)
-    for finer in range(scale - 1, max(scale - 4, 1), -1):
+    for finer in range(scale - 1, max(scale - 4, 1), -1) or (1,):
         more = _spend(passes, finer, lam, budget)
         if not more:
             break

@@ -1,12 +1,13 @@
 """The sender's tools: what they promise whatever the maps."""
 
+import contour_shapes as shapes
 import hypothesis
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from semjax.contours import blocks, prices, rate
+from semjax.contours import ContourConfig, blocks, decode, encode, outlines, prices, rate
 from semjax.contours.best_encoder import Plan, Sender
 from semjax.contours.fusion import fuse
 
@@ -83,3 +84,16 @@ def test_what_lasts_counts_more(ahead):
     far = sender._far(1)
     assert (far[9, 9] < far[30, 30]) == ahead
     assert sender._far(2)[9, 9] == sender._far(2)[30, 30]
+
+
+def test_cells_of_one_pixel_get_cleaner_outlines_too():
+    lines = shapes.thin()
+    made = []
+    for edges in (0.0, 1.0):
+        cfg = ContourConfig(target_miou=0.9, weights=((0, 0.0),), edges=edges)
+        data = encode(lines, cfg)
+        back = decode(data)
+        assert rate.mean_iou(lines, back, rate.importance(cfg)) >= 0.9
+        made.append((len(data), outlines.boundary_f(lines, back)))
+    assert made[0][0] < made[1][0] <= 1.22 * made[0][0] + 1
+    assert made[0][1] < made[1][1]
