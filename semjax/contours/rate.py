@@ -27,6 +27,9 @@ EVENNESS = 0.3
 _TRIES = 7
 _CLOSE = 0.015  # share of the allowed loss that a search may leave unused
 FINE_CELLS = 2  # pixels a cell up to which, at a target mIoU, the tables for fine cells are the better ones
+_NEARLY_FINE = (
+    4  # pixels a cell from which on cells of one pixel are tried too, whatever those between are worth
+)
 _IN_VAIN = 0.1  # share of the usual lambda below which a smaller one is no help
 _SLOPE = 0.75  # payloads grow about with this power of 1 / loss ...
 _STEEP = 1.7  # ... and the loss that a lambda leads to with 1 / this power of it
@@ -200,6 +203,8 @@ def _reach_quality(passes, target) -> bytes:
     for step in (1, -1):  # lambda alone, and whether other cells do better
         while search.improves(scale + step):
             scale += step
+    if scale <= _NEARLY_FINE and search.improves(1):  # cells of one may be, where those between are no better
+        scale = 1
     payload = search.found()
     if payload is None or scale <= 2:  # so fine that no loss at all may be cheaper
         exact = passes.lossless()[0]
