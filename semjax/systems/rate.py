@@ -120,7 +120,8 @@ class Coder:
         """Width (the one given, if any) and frame divisor that show most of the clip for so many bytes."""
         self.before_texture()
         widths = texture.WIDTHS if width is None else (min(width, self.analysis.tiny.shape[2]),)
-        return texture.best_size(self.analysis.tiny, bytes_per_frame, self.texture_span, TEXTURE, widths)
+        tiny, shown_at = self.analysis.tiny, self.analysis.info.width
+        return texture.best_size(tiny, bytes_per_frame, self.texture_span, TEXTURE, widths, shown_at=shown_at)
 
     def _texture(self, size: tuple[int, int], bytes_per_frame: float | None) -> dict[int, bytes]:
         self.before_texture()

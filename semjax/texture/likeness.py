@@ -1,8 +1,9 @@
 """How much of a picture another one shows: a judge for choosing the size of tiny frames, in OpenCV for speed.
 
-The contrast and structure of MS-SSIM (Wang et al. 2003) at four scales, the second of the paper's five being the
-finest here and of luma alone, plus half of HaarPSI (Reisenhofer et al. 2018). The choice then follows the measures
-of `semjax.metrics` on the whole picture (measured: docs/texture.md).
+MS-SSIM (Wang et al. 2003) at four scales, of luma alone, plus HaarPSI (Reisenhofer et al. 2018). Pictures that are to
+be enlarged are judged as the halves of whole ones: their finest scale is the second of MS-SSIM's five, and HaarPSI,
+which halves first, takes them as they are. The choice then follows `semjax.metrics` on whole pictures (measured:
+docs/texture.md).
 """
 
 from typing import NamedTuple
@@ -11,9 +12,12 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-_WEIGHTS = 0.2856, 0.3001, 0.2363, 0.1333  # MS-SSIM's from the second scale on
+_WEIGHTS, _SCALES = (
+    (0.0448, 0.2856, 0.3001, 0.2363, 0.1333),
+    4,
+)  # MS-SSIM's, and how many of them are looked at
 _STEADY = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # SSIM's constants
-_HAAR_C, _HAAR_ALPHA, _HAAR_SHARE = 30.0, 4.2, 0.5
+_HAAR_C, _HAAR_ALPHA = 30.0, 4.2
 _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], np.float32)
 _SMALLEST = 16  # pixels of a side that is still halved
 
@@ -25,37 +29,39 @@ class _Scale(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What `likeness` needs of one picture: its scales, Haar coefficients of luma by axis and size, and local means of
-    I and Q."""
+    """What `likeness` needs of one picture: its scales and their weights, Haar coefficients of luma by axis and size,
+    and local means of I and Q."""
 
+    weights: tuple[float, ...]
     scales: list[_Scale]
     haar: list[list[np.ndarray]]
     chroma: list[np.ndarray]
 
 
-def look(picture: UInt8[np.ndarray, "H W 3"]) -> Look:
-    """A picture, prepared for `likeness`."""
-    light, *chroma = cv2.split(cv2.transform(picture.astype(np.float32), _TO_YIQ))
+def look(picture: UInt8[np.ndarray, "H W 3"], whole: bool = False) -> Look:
+    """A picture, prepared for `likeness`. whole: it is a whole picture and not one that is to be enlarged."""
+    planes = cv2.transform(picture.astype(np.float32), _TO_YIQ)
+    light, *chroma = cv2.split(_halved(planes) if whole and min(planes.shape[:2]) >= _SMALLEST else planes)
     haar = [[np.abs(cv2.filter2D(light, -1, k)) for k in kernels] for kernels in _HAAR]
     chroma = [np.abs(cv2.boxFilter(c, -1, (2, 2))) for c in chroma]
-    scales = []
-    for _ in _WEIGHTS:
+    light, scales = np.ascontiguousarray(planes[..., 0]), []
+    for _ in range(_SCALES):
         mean = _local(light)
         scales.append(_Scale(light, mean, _local(light * light) - mean * mean))
         if min(light.shape) < _SMALLEST:
             break
-        light = cv2.resize(light, (light.shape[1] // 2, light.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    return Look(scales, haar, chroma)
+        light = _halved(light)
+    first = 0 if whole else 1
+    return Look(_WEIGHTS[first : first + len(scales)], scales, haar, chroma)
 
 
 def likeness(a: Look, b: Look) -> float:
-    """Of two pictures of one size: 1.5 for a copy, about 0 where nothing is alike."""
-    total = sum(_WEIGHTS[: len(a.scales)])
+    """Of two pictures of one size and kind: 2 for a copy, about 0 where nothing is alike."""
     product = 1.0
-    for i, (weight, x, y) in enumerate(zip(_WEIGHTS, a.scales, b.scales)):
-        term = _similar(x, y, whole=i + 1 == len(a.scales))
-        product *= max(term, 0.0) ** (weight / total)
-    return product + _HAAR_SHARE * _haar_likeness(a, b)
+    for i, (weight, x, y) in enumerate(zip(a.weights, a.scales, b.scales)):
+        term = _similar(x, y, last=i + 1 == len(a.scales))
+        product *= max(term, 0.0) ** (weight / sum(a.weights))
+    return product + _haar_likeness(a, b)
 
 
 def _kernel(size: int) -> Float[np.ndarray, "size size"]:
@@ -68,15 +74,19 @@ def _kernel(size: int) -> Float[np.ndarray, "size size"]:
 _HAAR = [[k if axis else k.T for k in map(_kernel, (2, 4, 8))] for axis in (0, 1)]
 
 
+def _halved(x: np.ndarray) -> np.ndarray:
+    return cv2.resize(x, (x.shape[1] // 2, x.shape[0] // 2), interpolation=cv2.INTER_AREA)
+
+
 def _local(x: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(x, (0, 0), 1.5)
 
 
-def _similar(x: _Scale, y: _Scale, whole: bool) -> float:
-    """Mean of SSIM's contrast and structure, times its luminance if `whole`."""
+def _similar(x: _Scale, y: _Scale, last: bool) -> float:
+    """Mean of SSIM's contrast and structure, times its luminance at the last scale."""
     both = _local(x.light * y.light) - x.mean * y.mean
     term = (2 * both + _STEADY[1]) / (x.variance + y.variance + _STEADY[1])
-    if whole:
+    if last:
         term *= (2 * x.mean * y.mean + _STEADY[0]) / (x.mean**2 + y.mean**2 + _STEADY[0])
     return float(term.mean())
 

@@ -22,6 +22,7 @@ WIDTHS = (32, 48, 64, 80, 96, 128, 160, 192, 256)
 _STRETCH = 48  # frames that are looked at
 _EACH = 3  # every so many of them are compared
 _OCTAVE = 0.03  # likeness that twice the bytes bring, about (measured)
+_WHOLE = 1.5  # times the width of the largest tiny frames, below which these count as whole pictures
 _PATIENCE, _CLEARLY = 2, 0.025  # worse sizes in a row, or one so much worse, after which none will be better
 _NEAR, _TRIES = 0.1, 4  # log of a trial's bytes over those wanted that is near enough; passes to get there
 
@@ -33,6 +34,7 @@ def best_size(
     cfg: TextureConfig,
     widths: Sequence[int] = WIDTHS,
     divisors: Sequence[int] = (1,),
+    shown_at: int | None = None,
 ) -> tuple[int, int]:
     """The width and the frame divisor that show most of a clip for so many bytes.
 
@@ -42,12 +44,14 @@ def best_size(
         cfg: other settings of the coder (look-ahead is assumed). widths: to choose from, rising.
         divisors: frame divisors to choose from. Every second frame, coded twice as well, can show more structure at a
             few bytes a frame, but motion between is blended: the warping error doubles (measured).
+        shown_at: width of the pictures that tiny frames are enlarged to; None: that of `tiny`.
 
     Returns:
         (width, frame divisor): one of `widths`, at most that of `tiny`, and one of `divisors`.
     """
     start = max(0, (len(tiny) - _STRETCH) // 2)
-    trials = _Trials(tiny[start : start + _STRETCH], bytes_per_frame, span, cfg)
+    whole = shown_at is None or shown_at < _WHOLE * tiny.shape[2]
+    trials = _Trials(tiny[start : start + _STRETCH], bytes_per_frame, span, cfg, whole)
     widths = [w for w in widths if w <= tiny.shape[2]] or [tiny.shape[2]]
     if len(widths) == len(divisors) == 1:
         return widths[0], divisors[0]
@@ -74,10 +78,11 @@ def _first_width(bytes_per_frame: float) -> float:
 class _Trials:
     """A stretch of a clip coded at several sizes, each once."""
 
-    def __init__(self, tiny: np.ndarray, bytes_per_frame: float, span: int, cfg: TextureConfig):
+    def __init__(self, tiny: np.ndarray, bytes_per_frame: float, span: int, cfg: TextureConfig, whole: bool):
         self._tiny, self._span, self._cfg = tiny, span, cfg
         self._wanted = bytes_per_frame
-        self._truth = [look(frame) for frame in tiny[::_EACH]]
+        self._look = functools.partial(look, whole=whole)
+        self._truth = [self._look(frame) for frame in tiny[::_EACH]]
         self._score = functools.cache(self._tried)
 
     def scores(self, sizes: list[tuple[int, int]]) -> list[tuple[float, int, int]]:
@@ -101,5 +106,5 @@ class _Trials:
         shown = np.concatenate([fill_in(pixels.to_rgb(u.planes), u.head, len(t)) for u, t in parts])
         size = self._tiny.shape[2], self._tiny.shape[1]
         enlarged = (cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC) for frame in shown[::_EACH])
-        alike = [likeness(a, look(b)) for a, b in zip(self._truth, enlarged)]
+        alike = [likeness(a, self._look(b)) for a, b in zip(self._truth, enlarged)]
         return float(np.mean(alike)) - _OCTAVE * off / math.log(2)
