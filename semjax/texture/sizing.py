@@ -19,7 +19,7 @@ from semjax.texture.rate import SLOPE, AheadEncoder, guess_knob
 from semjax.texture.unit import STEPS, fill_in
 
 WIDTHS = (32, 48, 64, 80, 96, 128, 160, 192, 256)
-_STRETCH = 48  # frames that are looked at
+_STRETCH = 64  # frames that are looked at; the choice from 48 of 60 is often another, and worse
 _EACH = 3  # every so many of them are compared
 _OCTAVE = 0.03  # likeness that twice the bytes bring, about (measured)
 _WHOLE = 1.5  # times the width of the largest tiny frames, below which these count as whole pictures
@@ -57,17 +57,23 @@ def best_size(
         return widths[0], divisors[0]
     at = min(range(len(widths)), key=lambda i: abs(math.log(widths[i] / _first_width(bytes_per_frame))))
     best = max(trials.scores([(widths[at], d) for d in divisors]))
+    start = best[0]
     for way in (widths[at + 1 :], widths[:at][::-1]):
-        if best[1] != widths[at]:
-            break  # it lies the other way
-        worse = 0
-        for width in way:
-            (found,) = trials.scores([(width, best[2])])
+        if best[0] - start < _CLEARLY:  # else it lies the other way
+            best = _climb(trials, way, best)
+    return max(trials.scores([(best[1], d) for d in divisors]))[1:]
+
+
+def _climb(trials: "_Trials", way: Sequence[int], best: tuple[float, int, int]) -> tuple[float, int, int]:
+    """The best of `best` and the widths on a way that starts beside it, two at a time."""
+    worse = 0
+    for i in range(0, len(way), 2):
+        for found in trials.scores([(width, best[2]) for width in way[i : i + 2]]):
             worse = 0 if found > best else worse + 1
             if worse == _PATIENCE or found[0] < best[0] - _CLEARLY:
-                break
+                return best
             best = max(best, found)
-    return max(trials.scores([(best[1], d) for d in divisors]))[1:]
+    return best
 
 
 def _first_width(bytes_per_frame: float) -> float:
