@@ -91,7 +91,14 @@ def _hold(picture: Array, given: FrameConditions, cfg: GeneratorConfig) -> Array
     """Pictures [B, H, W, 3] held to the received tiny frames."""
     if not cfg.consistency:
         return picture
-    return diffusion.project(picture, given.tiny, cfg.consistency * given.has_tiny[:, None, None, None])
+    strength = _strength(cfg, given.tiny.shape[2], picture.shape[2])
+    return diffusion.project(picture, given.tiny, strength * given.has_tiny[:, None, None, None])
+
+
+def _strength(cfg: GeneratorConfig, tiny: int, picture: int) -> float:
+    """The consistency for tiny frames and pictures of these widths: the finer what arrived, the less there is to add.
+    See `GeneratorConfig.consistency`."""
+    return max(cfg.consistency, min(0.5, 3 * tiny / picture - 1))
 
 
 def _hold_latents(x0: Array, given: FrameConditions, scene: Scene, cfg: GeneratorConfig) -> Array:
@@ -112,7 +119,8 @@ def _hold_latents(x0: Array, given: FrameConditions, scene: Scene, cfg: Generato
     grid = tuple(min(t, max(1, s // 2)) for t, s in zip(given.tiny.shape[1:3], x0.shape[1:3]))
     known = _shrink(scene.degraded, grid)
     told = given.has_tiny * given.has_degraded
-    return diffusion.project(x0, known, cfg.consistency * told[:, None, None, None])
+    strength = _strength(cfg, given.tiny.shape[2], given.degraded.shape[2])
+    return diffusion.project(x0, known, strength * told[:, None, None, None])
 
 
 def _shrink(x: Array, grid: tuple[int, int]) -> Array:

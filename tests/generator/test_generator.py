@@ -150,6 +150,22 @@ def test_full_consistency_reaches_the_tiny_frame(params, clip):
     assert error.max() < 1e-4 if inside else np.median(error) < 1e-3
 
 
+@pytest.mark.parametrize("parts, same_as", [(2, 0.5), (4, 0.1)])
+def test_fine_tiny_frames_are_held_to_by_half_at_least(params, clip, parts, same_as):
+    given = jax.tree.map(lambda x: x[0], clip)
+    tiny = 0.3 * given.degraded[:, ::parts, ::parts]
+    given = dataclasses.replace(given, has_tiny=jnp.ones(2), tiny=tiny)
+
+    def frame(consistency):
+        cfg = dataclasses.replace(config(), consistency=consistency)
+        return frame_step(cfg)(params, generator.init_cache(cfg, *SIZE, batch=2), given, jax.random.key(1))[0]
+
+    loose = frame(0.1)
+    np.testing.assert_allclose(loose, frame(same_as), atol=1e-6)
+    assert float(jnp.abs(loose - frame(0.0)).max()) > 1e-3
+    assert float(jnp.abs(loose - frame(0.5 if parts == 4 else 1.0)).max()) > 1e-3
+
+
 def test_weights_come_back_and_bad_files_are_refused(params, tmp_path):
     file = generator.save(tmp_path, params, MODEL, dtype="float32", seed="0")
     model, back = generator.load(tmp_path)
