@@ -33,9 +33,7 @@ class Plan:
     thorough: bool = False  # try pairs of cells too: 1 to 2 % less, slower
     clean: bool = False  # outlines that are off count for more
     lossless: bool = False  # with scale 1
-    motion: float | None = (
-        None  # weighted error a bit of motion must save; None: some times what one of cells does
-    )
+    motion: float | None = None  # weighted error a bit of motion must save; None: a multiple of a cell's bit
     ahead: bool = False  # mind what will still be wrong in the next frame; with scale 1
 
 

@@ -27,9 +27,7 @@ EVENNESS = 0.3
 _TRIES = 7
 _CLOSE = 0.015  # share of the allowed loss that a search may leave unused
 FINE_CELLS = 2  # pixels a cell up to which, at a target mIoU, the tables for fine cells are the better ones
-_NEARLY_FINE = (
-    4  # pixels a cell from which on cells of one pixel are tried too, whatever those between are worth
-)
+_NEARLY_FINE = 4  # pixels a cell from which on cells of one are tried too, whatever those between are worth
 _IN_VAIN = 0.1  # share of the usual lambda below which a smaller one is no help
 _SLOPE = 0.75  # payloads grow about with this power of 1 / loss ...
 _STEEP = 1.7  # ... and the loss that a lambda leads to with 1 / this power of it
