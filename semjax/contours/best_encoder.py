@@ -178,21 +178,20 @@ class Sender:
         best_one = None
         if kind == FORWARD:
             best_one = _Choice(dataclasses.replace(base, skip=True), pred, self._wrong(pred, t) + lam)
-        start = shrink(truth, s)
-        grid = start if kind == INTRA else shrink(pred, s)
-        for cells, carry, error, bits in self._cells(t, start, grid, pred, lam):
+        start, nref = shrink(truth, s), int(kind != INTRA)
+        grid, pred = (shrink(pred, s), pred) if nref else (start, start)
+        for cells, carry, error, bits in self._cells(t, start, grid, pred, nref, lam):
             if best_one is None or error + lam * bits < best_one.cost:
                 frame = dataclasses.replace(base, cells=cells, scale=s, carry=carry)
-                full = enlarge(cells, s, *truth.shape, WEIGHTS, carry, grid, start if pred is None else pred)
+                full = enlarge(cells, s, *truth.shape, WEIGHTS, carry, grid, pred)
                 best_one = _Choice(frame, full, error + lam * bits, bits)
         if self.counts is not None and not best_one.frame.skip:
-            prices.count(best_one.frame.cells, grid, grid, int(kind != INTRA), self.counts)
+            prices.count(best_one.frame.cells, grid, grid, nref, self.counts)
         return best_one
 
-    def _cells(self, t, start, grid, pred, lam):
-        """Cells that frame t might have: (cells, carry, error, bits) of each; pred None: without a prediction."""
-        s, thorough, nref = self.plan.scale, self.plan.thorough, int(pred is not None)
-        pred = start if pred is None else pred
+    def _cells(self, t, start, grid, pred, nref, lam):
+        """Cells that frame t might have: (cells, carry, error, bits) of each; nref 0: without a prediction."""
+        s, thorough = self.plan.scale, self.plan.thorough
         places = (self.x[t], self._far(t), grid, grid, nref)
         maps = (*places, s, WEIGHTS, self.weights, lam, self.table)
 

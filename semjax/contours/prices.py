@@ -75,6 +75,12 @@ def cell_bits(cells, g1, g2, nref, r, c, table):
     return table[i, symbol(cells[r, c], west, north, g1[r, c], g2[r, c], nref)]
 
 
+@njit(cache=True, inline="always")
+def _alike(nref):
+    """Context of a cell with nothing but its own label around, in all maps."""
+    return (0, _INTRA, _INTRA * (1 + _ONE))[nref]
+
+
 @njit(cache=True)
 def quiet_cells(cells, g1, g2):
     """Where nothing changes within a cell's context and all maps agree: bool [h, w]."""
@@ -108,7 +114,7 @@ def count(cells, g1, g2, nref, counts):
     for r in range(cells.shape[0]):
         for c in range(cells.shape[1]):
             if quiet[r, c]:
-                counts[(0, _INTRA, _INTRA * (1 + _ONE))[nref], 0] += 1
+                counts[_alike(nref), 0] += 1
                 continue
             i, west, north = context(cells, g1, g2, nref, r, c)
             counts[i, symbol(cells[r, c], west, north, g1[r, c], g2[r, c], nref)] += 1
@@ -118,9 +124,7 @@ def count(cells, g1, g2, nref, counts):
 def bits_of_cells(cells, g1, g2, nref, table):
     """Estimated bits of every cell of a map: float64 [h, w]."""
     quiet = quiet_cells(cells, g1, g2)
-    alike = table[
-        (0, _INTRA, _INTRA * (1 + _ONE))[nref], 0
-    ]  # of a cell with nothing but its own label around
+    alike = table[_alike(nref), 0]
     out = np.empty(cells.shape)
     for r in range(cells.shape[0]):
         for c in range(cells.shape[1]):

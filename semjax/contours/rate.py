@@ -1,6 +1,5 @@
 """From what the user asks for (tolerance, mIoU, bytes) to how finely profile "best" codes a unit."""
 
-import dataclasses
 import functools
 import importlib.resources
 import math
@@ -132,9 +131,11 @@ class Passes:
         """The unit with cells of `scale` pixels, a bit worth `lam` wrong pixels at an outline: (payload, mIoU)."""
         thorough = self.cfg.target_miou is not None
         gap = self.gap if scale > 1 else 1  # what needs single pixels is not to be had by interpolation
-        plan = Plan(scale, lam * self.edge, gap, self.cfg.period, thorough, self.clean)
-        if scale == 1:
-            plan = dataclasses.replace(plan, motion=FINE_MOTION * self.edge, ahead=self.gap > 1)
+        motion = None if scale > 1 else FINE_MOTION * self.edge
+        ahead = scale == 1 and self.gap > 1
+        plan = Plan(
+            scale, lam * self.edge, gap, self.cfg.period, thorough, self.clean, motion=motion, ahead=ahead
+        )
         payload, maps = self._send(plan, self.weights)
         self.made[payload] = scale, lam
         return payload, mean_iou(self.labels, maps, self.importance)

@@ -23,7 +23,7 @@ from semjax.generator.conditions import FrameConditions
 from semjax.generator.config import GeneratorConfig
 from semjax.generator.layers import Params
 from semjax.generator.network import Scene, denoise_step, prepare
-from semjax.generator.streaming import _around, _hold, _hold_latents, _normal, _see_keyframe
+from semjax.generator.streaming import _around, _hold_latents, _normal, _see_keyframe, hold
 from semjax.generator.temporal import EMPTY, Cache, begin_frame, end_frame, write
 
 
@@ -116,7 +116,7 @@ def generate_pipelined(
     cache = _remember(cache, done, {p: (k[-batch:], v[-batch:]) for p, (k, v) in seen.items()}, steps, cfg)
     picture = pictures.decode(params, model, done.x, conditions.degraded.shape[1:3])
     flight = jax.tree.map(lambda a: a[:-1], every)
-    return jnp.clip(_hold(picture, done.given, cfg), -1, 1), end_frame(cache), flight
+    return jnp.clip(hold(picture, done.given, cfg), -1, 1), end_frame(cache), flight
 
 
 def _seen(frames: Int[Array, "B W"], number: Int[Array, " B"], since: Int[Array, " B"]) -> Array:

@@ -51,7 +51,7 @@ def generate_frame(
     )
     cache = _remember(params, cache, conditions, scene, x, seen, cfg)
     picture = pictures.decode(params, model, x, size)
-    return jnp.clip(_hold(picture, conditions, cfg), -1, 1), end_frame(cache)
+    return jnp.clip(hold(picture, conditions, cfg), -1, 1), end_frame(cache)
 
 
 @functools.partial(jax.jit, static_argnames="cfg")
@@ -87,7 +87,7 @@ def _around(model, scene: Scene, noise: Array) -> Array:
     return scene.degraded + model.noise * noise if model.anchored else noise
 
 
-def _hold(picture: Array, given: FrameConditions, cfg: GeneratorConfig) -> Array:
+def hold(picture: Array, given: FrameConditions, cfg: GeneratorConfig) -> Array:
     """Pictures [B, H, W, 3] held to the received tiny frames."""
     if not cfg.consistency:
         return picture
@@ -111,7 +111,7 @@ def _hold_latents(x0: Array, given: FrameConditions, scene: Scene, cfg: Generato
         size = given.degraded.shape[1:3]
         rows, columns = (side * model.factor for side in x0.shape[1:3])
         picture = pictures.from_patches(x0, model.factor)
-        held = _hold(picture[:, : size[0], : size[1]], given, cfg)
+        held = hold(picture[:, : size[0], : size[1]], given, cfg)
         fill = ((0, 0), (0, rows - size[0]), (0, columns - size[1]), (0, 0))
         # What fills the last patches is no part of the picture; it is left as it is.
         inside = jnp.pad(jnp.ones((1, *size, 1)), fill)

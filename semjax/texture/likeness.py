@@ -12,10 +12,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-_WEIGHTS, _SCALES = (
-    (0.0448, 0.2856, 0.3001, 0.2363, 0.1333),
-    4,
-)  # MS-SSIM's, and how many of them are looked at
+_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # MS-SSIM's
+_SCALES = 4  # of its five that are looked at
 _STEADY = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # SSIM's constants
 _HAAR_C, _HAAR_ALPHA = 30.0, 4.2
 _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], np.float32)
@@ -41,18 +39,18 @@ class Look(NamedTuple):
 def look(picture: UInt8[np.ndarray, "H W 3"], whole: bool = False) -> Look:
     """A picture, prepared for `likeness`. whole: it is a whole picture and not one that is to be enlarged."""
     planes = cv2.transform(picture.astype(np.float32), _TO_YIQ)
-    light, *chroma = cv2.split(_halved(planes) if whole and min(planes.shape[:2]) >= _SMALLEST else planes)
-    haar = [[np.abs(cv2.filter2D(light, -1, k)) for k in kernels] for kernels in _HAAR]
+    luma, *chroma = cv2.split(_halved(planes) if whole and min(planes.shape[:2]) >= _SMALLEST else planes)
+    haar = [[np.abs(cv2.filter2D(luma, -1, k)) for k in kernels] for kernels in _HAAR]
     chroma = [np.abs(cv2.boxFilter(c, -1, (2, 2))) for c in chroma]
-    light, scales = np.ascontiguousarray(planes[..., 0]), []
+    light, scales = cv2.extractChannel(planes, 0), []
     for _ in range(_SCALES):
         mean = _local(light)
         scales.append(_Scale(light, mean, _local(light * light) - mean * mean))
         if min(light.shape) < _SMALLEST:
             break
         light = _halved(light)
-    first = 0 if whole else 1
-    return Look(_WEIGHTS[first : first + len(scales)], scales, haar, chroma)
+    weights = _WEIGHTS if whole else _WEIGHTS[1:]
+    return Look(weights[: len(scales)], scales, haar, chroma)
 
 
 def likeness(a: Look, b: Look) -> float:

@@ -49,17 +49,16 @@ def best_size(
     Returns:
         (width, frame divisor): one of `widths`, at most that of `tiny`, and one of `divisors`.
     """
-    start = max(0, (len(tiny) - _STRETCH) // 2)
-    whole = shown_at is None or shown_at < _WHOLE * tiny.shape[2]
-    trials = _Trials(tiny[start : start + _STRETCH], bytes_per_frame, span, cfg, whole)
     widths = [w for w in widths if w <= tiny.shape[2]] or [tiny.shape[2]]
     if len(widths) == len(divisors) == 1:
         return widths[0], divisors[0]
+    start = max(0, (len(tiny) - _STRETCH) // 2)
+    whole = shown_at is None or shown_at < _WHOLE * tiny.shape[2]
+    trials = _Trials(tiny[start : start + _STRETCH], bytes_per_frame, span, cfg, whole)
     at = min(range(len(widths)), key=lambda i: abs(math.log(widths[i] / _first_width(bytes_per_frame))))
-    best = max(trials.scores([(widths[at], d) for d in divisors]))
-    start = best[0]
+    first = best = max(trials.scores([(widths[at], d) for d in divisors]))
     for way in (widths[at + 1 :], widths[:at][::-1]):
-        if best[0] - start < _CLEARLY:  # else it lies the other way
+        if best[0] - first[0] < _CLEARLY:  # else it lies the other way
             best = _climb(trials, way, best)
     return max(trials.scores([(best[1], d) for d in divisors]))[1:]
 

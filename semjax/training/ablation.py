@@ -14,6 +14,7 @@ from semjax.errors import InputError
 from semjax.generator import pictures
 from semjax.generator.config import GeneratorConfig
 from semjax.generator.network import ClipTime, denoise_clip, prepare
+from semjax.generator.streaming import hold
 from semjax.training.data import is_held_back
 from semjax.training.examples import Example, read_example
 from semjax.training.samples import as_bytes, example_conditions, regenerate
@@ -81,7 +82,7 @@ def by_teacher(
 
         x, _ = diffusion.sample(denoise, rows, x, key)
         picture = pictures.decode(params, model, x, size)
-        return jnp.clip(diffusion.project(picture, given.tiny, cfg.consistency), -1, 1)
+        return jnp.clip(hold(picture, given, cfg), -1, 1)
 
     return as_bytes(np.asarray(make(params)))
 
