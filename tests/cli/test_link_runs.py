@@ -176,7 +176,7 @@ HARD = {
     "awgn": LinkConfig(
         "awgn", snr_db=-0.4, design_snr_db=4.5, protection=(3.0, 2.0, 0.0, 0.0), decoder=QUICK
     ),
-    "rayleigh": LinkConfig("rayleigh", snr_db=3.0, coherence=16, pilots=1, design_snr_db=3.0, decoder=QUICK),
+    "rayleigh": LinkConfig("rayleigh", snr_db=4.0, coherence=16, pilots=1, design_snr_db=3.0, decoder=QUICK),
     "rician": LinkConfig(
         "rician",
         snr_db=1.0,
