@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from semjax.entropy import binary as eb
-from semjax.texture import blocks, motion
+from semjax.texture import between, blocks, motion
 from semjax.texture.blocks import code_square
 from semjax.texture.choose import choose_square
 from semjax.texture.deblock import deblock
@@ -253,15 +253,25 @@ class FrameCoder:
         planes = deblock(planes, levels, *self._cuts, split, modes, step)
         return Coded(planes, levels, _velocity(field, d0, d1) if plan.klass else None, field), buf
 
+    def between(self, plan: Plan) -> dict[int, tuple[np.ndarray, ...]]:
+        """Planes of all frames between the two references of a frame, made from these alone."""
+        ends = self._memory[plan.first], self._memory[plan.second]
+        quarters = [e.quarters if self._encoding else motion.quarters(e.planes[0]) for e in ends]
+        made = between.make_frames(*(e.planes for e in ends), *quarters, plan.second - plan.first)
+        return dict(enumerate(made, plan.first + 1))
+
     def keep(self, plan: Plan, coded: Coded) -> None:
         """Remember a frame as long as later ones refer to it, and forget what none will refer to any more."""
         if self._last_use.get(plan.frame, -1) > self._done:
-            edges = motion.EDGE, motion.EDGE // 2, motion.EDGE // 2
-            planes = tuple(motion.pad_plane(p, e) for p, e in zip(coded.planes, edges))
-            between = motion.quarters(planes[0]) if self._encoding else self._nothing.quarters
-            self._memory[plan.frame] = _Reference(planes, between, coded.velocity)
+            padded = motion.pad_planes(coded.planes)
+            quarters = motion.quarters(padded[0]) if self._encoding else self._nothing.quarters
+            self._memory[plan.frame] = _Reference(padded, quarters, coded.velocity)
         if plan.klass:
             self._levels = coded.levels
+        self.skip(plan)
+
+    def skip(self, plan: Plan) -> None:
+        """Go on without a frame: it was made by `between`, and none refers to it."""
         for r in (plan.first, plan.second):
             if self._last_use[r] <= self._done:
                 self._memory.pop(r, None)

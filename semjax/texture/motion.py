@@ -40,6 +40,11 @@ def pad_plane(plane, pad):
     return out
 
 
+def pad_planes(planes):
+    """Three planes int32 [h, w], padded as references are."""
+    return tuple(pad_plane(p, edge) for p, edge in zip(planes, (EDGE, EDGE // 2, EDGE // 2)))
+
+
 @eb.call
 def _filter_row(out, row, at, phase, taps):
     """out[x] = row between its samples at at + x + phase / phases, rounded."""

@@ -16,6 +16,7 @@ from semjax.errors import RateError
 from semjax.texture import pixels
 from semjax.texture.config import TextureConfig
 from semjax.texture.frames import Effort, plan_unit
+from semjax.texture.sparing import frames_to_make, left_over
 from semjax.texture.unit import GROUP, STEP_TABLE, STEPS, Ahead, Head, encode_ahead, fill_in
 
 DEFAULT_BYTES = 10.0
@@ -123,9 +124,8 @@ class AheadEncoder:
         self.depths = [p.depth for u in self.planes for p in plan_unit(len(u[0]), GROUP, True)]
         self._size = (tiny.shape[2], tiny.shape[1])
         self._divisor, self._tune = divisor, tune
-        self._motion: list[dict[int, np.ndarray] | None] = [None] * len(
-            self.truth
-        )  # what the last pass found
+        self._motion: list[dict[int, np.ndarray]] = [{} for _ in self.truth]  # what the last pass found
+        self._made: list[frozenset[int]] = [frozenset()] * len(self.truth)
 
     def code(self, knob: float, landing: Landing | None = None) -> list[Ahead]:
         """All units at one knob; with `landing`, steered by it."""
@@ -134,9 +134,24 @@ class AheadEncoder:
         effort = effort_of(index, min(max(index - knob, 0.0), 1.0), self._tune)
         out = []
         for u, planes in enumerate(self.planes):
-            out.append(encode_ahead(planes, head, effort, guess=self._motion[u], landing=landing))
+            made = self._made[u]
+            out.append(
+                encode_ahead(planes, head, effort, guess=self._motion[u], landing=landing, made=made)
+            )
             self._motion[u] = out[-1].fields
         return out
+
+    def spare(self, coded: list[Ahead]) -> list[float]:
+        """Choose which frames are made in place of coding from now on, from a pass that coded all of them.
+
+        Returns the bits of every frame of `coded` in coding order, 0 where it will be made.
+        """
+        bits = []
+        for u, (planes, unit) in enumerate(zip(self.planes, coded)):
+            plans = unit.head.plans(len(self.truth[u]))
+            self._made[u] = frames_to_make(planes, unit.planes, plans, unit.bits, unit.prices)
+            bits += left_over(plans, unit.bits, self._made[u])
+        return bits
 
     def error(self, coded: list[Ahead]) -> float:
         """Squared error in RGB of coded units."""
@@ -180,14 +195,22 @@ def encode_for_bytes(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: 
     knob = guess_knob(encoder.planes, wanted * cfg.frame_divisor)
     best, landing, before, slope = None, None, None, SLOPE
     low, high = -1.0, STEPS + 0.0  # knobs that turned out too fine and coarse enough
-    for near, margin in _PASSES:
+    for k, (near, margin) in enumerate(_PASSES):
         coded = encoder.code(knob, landing)
         size = _size(coded)
         if size <= budget and (best is None or size > _size(best)):
             best = coded
-        if near * budget - 1 <= size <= budget or (knob >= STEPS - 1 and size > budget):
+        bits = [b for unit in coded for b in unit.bits]
+        heads = size - sum(bits) / 8
+        spared = sum(bits)
+        if k == 0:
+            bits = encoder.spare(coded)
+            size = heads + sum(bits) / 8
+        spared -= sum(bits)
+        if not spared and (near * budget - 1 <= size <= budget or (knob >= STEPS - 1 and size > budget)):
             break
-        low, high = (max(low, knob), high) if size > budget else (low, min(high, knob))
+        if not spared:
+            low, high = (max(low, knob), high) if size > budget else (low, min(high, knob))
         if before is not None and abs(before[0] - knob) > 0.5:
             slope = min(max(math.log(before[1] / size) / (knob - before[0]), SLOPE / 2), 8 * SLOPE)
         before = knob, size
@@ -198,8 +221,6 @@ def encode_for_bytes(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: 
             knob = round((max(low, 0.0) + min(high, STEPS - 1.0)) / 2, 2)
         landing = None
         if abs(off) < _FAR:
-            bits = [b for unit in coded for b in unit.bits]
-            heads = size - sum(bits) / 8
             landing = Landing(bits, encoder.depths, want, heads, near * budget - 1, budget)
     best = best or encoder.code(STEPS - 1.0)
     if _size(best) > budget:
@@ -249,6 +270,8 @@ def encode_for_psnr(tiny: np.ndarray, cfg: TextureConfig, span: int) -> list[byt
 
     def quality(knob: float) -> float:
         coded = encoder.code(knob)
+        if not tried and any(encoder.spare(coded)):
+            coded = encoder.code(knob)
         tried[knob] = _payloads(coded)
         return 10 * math.log10(255.0**2 * tiny.size / max(encoder.error(coded), 1e-9))
 
@@ -258,4 +281,6 @@ def encode_for_psnr(tiny: np.ndarray, cfg: TextureConfig, span: int) -> list[byt
 
 def encode_at(tiny: np.ndarray, cfg: TextureConfig, span: int, knob: float) -> list[bytes]:
     """Payloads with look-ahead at one knob."""
-    return _payloads(AheadEncoder(tiny, cfg.frame_divisor, span, cfg.tune).code(knob))
+    encoder = AheadEncoder(tiny, cfg.frame_divisor, span, cfg.tune)
+    encoder.spare(encoder.code(knob))
+    return _payloads(encoder.code(knob))

@@ -18,7 +18,8 @@ STEPS = 256
 GROUP = 16  # frames between anchors; the payload can say 8, 16, 32 or 64
 # Step of a depth in 1/64 of the unit's step, with look-ahead and without.
 RATIOS = {True: (42, 58, 76, 88, 98, 106, 106), False: (45, 52, 64, 70)}
-_LOW_LATENCY, _DIVISOR = 8, 16
+_LOW_LATENCY, _DIVISOR, _MAKES = 8, 16, 128
+_MADE = 500  # block model of the flag of `code_made` for depth 0; depths begin at 2
 _COARSER = (0, 0, 2, 4, 8, 10, 10)  # step indices by depth where structure is looked at (measured)
 
 
@@ -45,6 +46,7 @@ class Head:
     divisor: int
     group: int
     index: int  # of the step
+    makes: bool = False  # whether frames between two others may be made from these alone
 
     def plans(self, frames: int):
         """Coding order of the frames that are coded out of `frames`."""
@@ -59,13 +61,14 @@ def write_head(head: Head) -> bytes:
     """Bytes of a head."""
     group = head.group.bit_length() - 4
     first = VERSION | (not head.lookahead) * _LOW_LATENCY | (head.divisor > 1) * _DIVISOR | group << 5
+    first |= head.makes * _MAKES
     divisor = bytes([head.divisor]) if head.divisor > 1 else b""
     return bytes([first, head.width - 1]) + write_varint(head.height - 1) + divisor + bytes([head.index])
 
 
 def read_head(payload: bytes) -> tuple[Head, int]:
     """Head of a payload and where its body starts; StreamError when it makes no sense."""
-    if len(payload) < 2 or payload[0] & 135 != VERSION:
+    if len(payload) < 2 or payload[0] & 7 != VERSION or payload[0] & _MAKES and payload[0] & _LOW_LATENCY:
         got = payload[:1].hex() or "nothing"
         raise StreamError(
             f"texture unit: version {VERSION} expected, got {got}; the data is damaged or too new"
@@ -78,7 +81,8 @@ def read_head(payload: bytes) -> tuple[Head, int]:
     if pos >= len(payload) or not divisor:
         raise StreamError("texture unit: the head is truncated or damaged; fetch the stream again")
     low = bool(payload[0] & _LOW_LATENCY)
-    head = Head(payload[1] + 1, height + 1, not low, divisor, 8 << (payload[0] >> 5 & 3), payload[pos])
+    group, makes = 8 << (payload[0] >> 5 & 3), bool(payload[0] & _MAKES)
+    head = Head(payload[1] + 1, height + 1, not low, divisor, group, payload[pos], makes)
     return head, pos + 1
 
 
@@ -88,9 +92,10 @@ def _clamped(index: int) -> int:
 
 
 class Ahead(NamedTuple):
-    """A unit coded with look-ahead: `planes` as they will be decoded, `fields` and `bits` of its frames.
+    """A unit coded with look-ahead: `planes` as they will be decoded, and what its frames took.
 
-    fields: motion field by frame; bits: cost of every frame in coding order.
+    fields: motion field by frame, of those that have one; bits: cost of every frame in coding order; prices: what a
+    bit was worth in each of them, in squared error of the planes (0 where nothing was coded).
     """
 
     payload: bytes
@@ -98,32 +103,51 @@ class Ahead(NamedTuple):
     planes: list[np.ndarray]
     fields: dict[int, np.ndarray]
     bits: list[float]
+    prices: list[float]
 
 
 class _Run:
     """A unit being coded with look-ahead: everything that changes from frame to frame."""
 
-    def __init__(self, planes: list[np.ndarray], head: Head, models: tables.Models):
+    def __init__(self, planes: list[np.ndarray], head: Head, models: tables.Models, made: frozenset[int]):
         self.head, self.plans = head, plan_unit(len(planes[0]), head.group, True)
-        self._truth = planes
+        self._truth, self._made, self._filled = planes, made, set()
         self._coder, self._buf = eb.new_encoder(1 << 14)
         self._frames = FrameCoder(head.height, head.width, self.plans, models)
         self._index = head.index
         self._out = [np.empty_like(p) for p in planes]
         self._fields: dict[int, np.ndarray] = {}
         self._bits: list[float] = []
+        self._prices: list[float] = []
 
     def fork(self) -> "_Run":
         """A copy that goes on independently."""
         other = copy.copy(self)
         other._coder, other._buf, other._frames = self._coder.copy(), self._buf.copy(), self._frames.fork()
         other._out, other._fields = [p.copy() for p in self._out], dict(self._fields)
-        other._bits = list(self._bits)
+        other._bits, other._prices, other._filled = list(self._bits), list(self._prices), set(self._filled)
         return other
 
     def frame(self, plan: Plan, index: int, effort: Effort, guess: np.ndarray | None) -> float:
-        """Code the next frame with step `index` (the unit's for the first); returns its bits."""
-        before = eb.written_bits(self._coder)
+        """Make the next frame or code it, with step `index` (the unit's for the first); returns its bits."""
+        before, price = eb.written_bits(self._coder), 0.0
+        if plan.frame not in self._filled and self.head.makes and plan.klass > 1:
+            made = plan.frame in self._made
+            code_made(self._coder, self._buf, self._frames.models, plan, made)
+            if made:
+                for t, planes in self._frames.between(plan).items():
+                    self._filled.add(t)
+                    self._show(t, planes)
+        if plan.frame in self._filled:
+            self._frames.skip(plan)
+        else:
+            price = self._code(plan, index, effort, guess)
+        self._prices.append(price)
+        self._bits.append(eb.written_bits(self._coder) - before)
+        return self._bits[-1]
+
+    def _code(self, plan, index, effort, guess) -> float:
+        """Code a frame; returns what a bit was worth."""
         truth = tuple(np.ascontiguousarray(p[plan.frame]) for p in self._truth)
         if self._bits:
             self._index = code_index(self._coder, self._buf, self._frames.models, index, self._index, True)
@@ -131,15 +155,17 @@ class _Run:
         coded, self._buf = self._frames.code(self._coder, self._buf, plan, step, truth, effort, guess)
         self._frames.keep(plan, coded)
         self._fields[plan.frame] = coded.field
-        for o, r in zip(self._out, coded.planes):
-            o[plan.frame] = r
-        self._bits.append(eb.written_bits(self._coder) - before)
-        return self._bits[-1]
+        self._show(plan.frame, coded.planes)
+        return effort.light * step**2
+
+    def _show(self, t: int, planes):
+        for out, plane in zip(self._out, planes):
+            out[t] = plane
 
     def result(self) -> Ahead:
         """What was coded."""
         payload = write_head(self.head) + eb.finish(self._coder, self._buf)
-        return Ahead(payload, self.head, self._out, self._fields, self._bits)
+        return Ahead(payload, self.head, self._out, self._fields, self._bits, self._prices)
 
 
 def encode_ahead(
@@ -149,6 +175,7 @@ def encode_ahead(
     models: tables.Models | None = None,
     guess=None,
     landing=None,
+    made: frozenset[int] = frozenset(),
 ) -> Ahead:
     """Code a unit with look-ahead.
 
@@ -159,11 +186,13 @@ def encode_ahead(
         guess: the motion fields that an earlier call returned for these frames.
         landing: `rate.Landing`, which steers steps and effort from frame to frame; the last frames of a clip are
             coded again where that brings its bytes nearer to the budget.
+        made: frames that are made from their two references, and with them all others between these.
     """
+    head = dataclasses.replace(head, makes=bool(made))
     base, saved = head.index, None
     if landing:
         head = dataclasses.replace(head, index=_clamped(base + landing.steer()[0]))
-    run = _Run(planes, head, models or tables.trained())
+    run = _Run(planes, head, models or tables.trained(), made)
     first, best = 0, None
     while True:
         for k in range(first, len(run.plans)):
@@ -172,9 +201,8 @@ def encode_ahead(
             plan = run.plans[k]
             offset, factor = landing.steer() if landing else (0, 1.0)
             offset += _COARSER[plan.depth] if effort.structure else 0
-            bits = run.frame(
-                plan, _clamped(base + offset), effort.scaled(factor), guess and guess[plan.frame]
-            )
+            old = guess.get(plan.frame) if guess else None
+            bits = run.frame(plan, _clamped(base + offset), effort.scaled(factor), old)
             if landing:
                 landing.take(bits)
         coded = run.result()
@@ -195,6 +223,11 @@ def code_index(coder, buf, models: tables.Models, index: int, before: int, looka
     return _clamped(before + int(change))
 
 
+def code_made(coder, buf, models: tables.Models, plan: Plan, made: bool = False) -> bool:
+    """Code whether a frame, and all others between its references, are made from these."""
+    return bool(eb.code_adaptive(coder, buf, made, models.blocks, _MADE + plan.depth, 60))
+
+
 def decode_unit(payload: bytes, frames: int) -> tuple[np.ndarray, int]:
     """Decode one payload: (uint8 [frames, h, w, 3], how many of them arrived).
 
@@ -206,6 +239,7 @@ def decode_unit(payload: bytes, frames: int) -> tuple[np.ndarray, int]:
     kept = np.full((len(plans), head.height, head.width, 3), 128, np.uint8)
     index, arrived = head.index, frames
     coder, buf = eb.new_decoder(payload[pos:])
+    filled = set()
     for k, plan in enumerate(plans):
         if not head.lookahead:
             try:
@@ -216,6 +250,14 @@ def decode_unit(payload: bytes, frames: int) -> tuple[np.ndarray, int]:
                 break
             coder, buf = eb.new_decoder(payload[pos : pos + size])
             pos += size
+        if plan.frame not in filled and head.makes and plan.klass > 1:
+            if code_made(coder, buf, state.models, plan):
+                for t, planes in state.between(plan).items():
+                    filled.add(t)
+                    kept[t] = pixels.to_rgb([p[None] for p in planes])[0]
+        if plan.frame in filled:
+            state.skip(plan)
+            continue
         if k:
             index = code_index(coder, buf, state.models, 0, index, head.lookahead)
         coded, _ = state.code(coder, buf, plan, head.step(index, plan.depth))

@@ -1,0 +1,132 @@
+"""Frames between two others for no bits: every block follows the motion along which both ends agree.
+
+The field is searched for by encoder and decoder alike, from what both have decoded: each block takes over a
+neighbour's motion or moves on from the best of them in shrinking steps, back and forth over the frame. Integers
+only (normative text: docs/texture.md).
+
+Source: recursive search of true motion (de Haan, Biezen, Huijgen and Ojo 1993), bilateral as in frame rate conversion.
+"""
+
+import numpy as np
+from numba import njit
+
+from semjax.entropy import binary as eb
+from semjax.texture import motion
+from semjax.texture.motion import BLOCK, PAD, RAMP, limit_vector
+
+_STEPS = np.array([16, 8, 4, 2, 1])  # quarter samples from first to second reference, one sweep each
+_SMOOTH = 80  # what a quarter sample off a neighbour's motion costs, in 1/256 of a difference at every sample
+_FAR = 64  # quarter samples beyond which a neighbour moves on its own
+
+
+@eb.call
+def _halves(out, move, at_y, at_x, h, w):
+    """Vectors into both references from the frame half-way, limited: out int64 [4]."""
+    out[0], out[1] = limit_vector(-(move[0] // 2), at_y, h), limit_vector(-(move[1] // 2), at_x, w)
+    out[2], out[3] = (
+        limit_vector(move[0] - move[0] // 2, at_y, h),
+        limit_vector(move[1] - move[1] // 2, at_x, w),
+    )
+
+
+@eb.call
+def _unlike(up0, up1, v, y0, y1, x0, x1, most):
+    """Absolute difference of both references along v over a window; some number from `most` on if it is that."""
+    one, two = up0[v[0] & 3, v[1] & 3], up1[v[2] & 3, v[3] & 3]
+    ax, bx = PAD + (v[1] >> 2), PAD + (v[3] >> 2)
+    total = np.int64(0)
+    for y in range(y0, y1):
+        first, second = one[PAD + y + (v[0] >> 2)], two[PAD + y + (v[2] >> 2)]
+        part = np.int32(0)
+        for x in range(x0, x1):
+            part += abs(np.int32(first[ax + x]) - np.int32(second[bx + x]))
+        total += part
+        if total >= most:
+            break
+    return total
+
+
+@eb.call
+def _apart(found, i, j, y, x):
+    """How far a motion is from those of the four neighbours, each counted up to `_FAR`."""
+    total = 0
+    for k in range(4):
+        a, b = i + (k == 0) - (k == 1), j + (k == 2) - (k == 3)
+        if 0 <= a < found.shape[0] and 0 <= b < found.shape[1]:
+            total += min(abs(y - found[a, b, 0]) + abs(x - found[a, b, 1]), _FAR)
+    return total
+
+
+@njit(cache=True, nogil=True)
+def find_motion(up0, up1, h, w):
+    """Motion from the first to the second reference of every block of the frame half-way between.
+
+    up0, up1: `motion.quarters` of the references. Returns int64 [rows, cols, 2], (y, x) in quarter samples.
+    """
+    rows, cols = -(-h // BLOCK), -(-w // BLOCK)
+    found = np.zeros((rows, cols, 2), np.int64)
+    v, move = np.zeros(4, np.int64), np.zeros(2, np.int64)
+    centre, best_move = np.zeros(2, np.int64), np.zeros(2, np.int64)
+    for sweep in range(_STEPS.size):
+        for at in range(rows * cols):
+            i, j = divmod(at if sweep % 2 == 0 else rows * cols - 1 - at, cols)
+            y0, y1 = max(i * BLOCK - RAMP, 0), min((i + 1) * BLOCK + RAMP, h)
+            x0, x1 = max(j * BLOCK - RAMP, 0), min((j + 1) * BLOCK + RAMP, w)
+            best = np.int64(1) << 60
+            for k in range(10):
+                if k < 5:  # its own so far, then the neighbours'
+                    a, b = i + (k == 1) - (k == 2), j + (k == 3) - (k == 4)
+                    if not (0 <= a < rows and 0 <= b < cols):
+                        continue
+                    move[:] = found[a, b]
+                elif k == 5:
+                    move[:] = 0
+                else:
+                    move[0] = centre[0] + _STEPS[sweep] * ((k == 6) - (k == 7))
+                    move[1] = centre[1] + _STEPS[sweep] * ((k == 8) - (k == 9))
+                _halves(v, move, i * BLOCK, j * BLOCK, h, w)
+                cost = _SMOOTH * _apart(found, i, j, move[0], move[1]) * ((y1 - y0) * (x1 - x0)) // 256
+                if cost < best:
+                    cost += _unlike(up0, up1, v, y0, y1, x0, x1, best - cost)
+                if cost < best:
+                    best = cost
+                    best_move[:] = move
+                if k == 5:
+                    centre[:] = best_move
+            found[i, j] = best_move
+    return found
+
+
+@njit(cache=True, nogil=True)
+def field_at(found, part, gap, h, w):
+    """Motion field (see `motion`) of the frame `part` of `gap` frames after the first reference."""
+    field = np.full((*found.shape[:2], 5), 2, np.int32)
+    for i in range(found.shape[0]):
+        for j in range(found.shape[1]):
+            for k in range(2):
+                at, size = (j * BLOCK, w) if k else (i * BLOCK, h)
+                back = found[i, j, k] * part // gap
+                field[i, j, 1 + k] = limit_vector(-back, at, size)
+                field[i, j, 3 + k] = limit_vector(found[i, j, k] - back, at, size)
+    return field
+
+
+def make_frames(first, second, up0, up1, gap: int) -> list[tuple[np.ndarray, ...]]:
+    """The gap - 1 frames between two references, each as three planes int32 [h, w].
+
+    Args:
+        first, second: their planes, padded as `motion.predict` takes them.
+        up0, up1: `motion.quarters` of their brightness.
+        gap: frames from one to the other.
+    """
+    h, w = (n - 2 * motion.EDGE for n in first[0].shape)
+    found = find_motion(up0, up1, h, w)
+    out = []
+    for part in range(1, gap):
+        inter = tuple(
+            np.zeros((2, *(n - 2 * motion.EDGE // half for n in p.shape)), np.int32)
+            for p, half in zip(first, (1, 2, 2))
+        )
+        motion.predict(inter, field_at(found, part, gap, h, w), first, second)
+        out.append(tuple(p[0] for p in inter))
+    return out
