@@ -198,8 +198,6 @@ def encode_for_bytes(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: 
     for k, (near, margin) in enumerate(_PASSES):
         coded = encoder.code(knob, landing)
         size = _size(coded)
-        if size <= budget and (best is None or size > _size(best)):
-            best = coded
         bits = [b for unit in coded for b in unit.bits]
         heads = size - sum(bits) / 8
         spared = sum(bits)
@@ -207,6 +205,8 @@ def encode_for_bytes(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: 
             bits = encoder.spare(coded)
             size = heads + sum(bits) / 8
         spared -= sum(bits)
+        if not spared and size <= budget and (best is None or size > _size(best)):
+            best = coded
         if not spared and (near * budget - 1 <= size <= budget or (knob >= STEPS - 1 and size > budget)):
             break
         if not spared:
