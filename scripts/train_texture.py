@@ -19,7 +19,7 @@ from semjax import texture
 from semjax.texture import TextureConfig, pixels, tables
 from semjax.texture.lowlatency import encode_low_latency
 from semjax.texture.rate import effort_of, index_of_step
-from semjax.texture.unit import GROUP, Head, encode_ahead
+from semjax.texture.unit import Head, encode_ahead
 
 WIDTH = 64
 STEPS = (210, 130, 85, 60, 44, 33)
@@ -44,7 +44,7 @@ def teach(tiny: np.ndarray, step: float, lookahead: bool, models: tables.Models)
     """Code one clip once; `models` learn."""
     if lookahead:
         index = index_of_step(step)
-        head = Head(tiny.shape[2], tiny.shape[1], True, 1, GROUP, index)
+        head = Head(tiny.shape[2], tiny.shape[1], True, 1, TextureConfig().group, index)
         encode_ahead(pixels.to_planes(tiny), head, effort_of(index), models)
     else:
         encode_low_latency(tiny, TextureConfig(step=step, lookahead=False), len(tiny), 0, models)

@@ -117,7 +117,7 @@ class Coder:
         return have if have.shape[2] == width else texture.shrink(have, width)
 
     def _texture_size(self, width: int | None, bytes_per_frame: float) -> tuple[int, int]:
-        """Width (the one given, if any) and frame divisor that show most of the clip for so many bytes."""
+        """Width (the one given, if any) and group that show most of the clip for so many bytes."""
         self.before_texture()
         widths = texture.WIDTHS if width is None else (min(width, self.analysis.tiny.shape[2]),)
         tiny, shown_at = self.analysis.tiny, self.analysis.info.width
@@ -127,7 +127,7 @@ class Coder:
         self.before_texture()
         tiny = self.tiny(size[0])
         rate = {"step": 1e6} if bytes_per_frame is None else {"bytes_per_frame": bytes_per_frame}
-        cfg = dataclasses.replace(TEXTURE, width=tiny.shape[2], frame_divisor=size[1], **rate)
+        cfg = dataclasses.replace(TEXTURE, width=tiny.shape[2], group=size[1], **rate)
         return dict(enumerate(texture.encode_units(tiny, cfg, self.texture_span)))
 
     def _stills(self, gap: int, max_bytes: int) -> dict[int, bytes]:

@@ -3,7 +3,7 @@
     TextureConfig    what is asked for: width, rate or quality, mode
     shrink           frames -> tiny frames (area filter)
     encode, decode   clip -> bytes -> tiny frames
-    best_size        the width (of WIDTHS) and frame divisor that show most for so many bytes
+    best_size        the width (of WIDTHS) and group (of GROUPS) that show most for so many bytes
     encode_units, decode_units, min_bytes    the same in units that travel and decode alone
     units_size       size of the tiny frames in such units
 
@@ -23,6 +23,7 @@ _NAMES = {
     "units_size": "codec",
     "best_size": "sizing",
     "WIDTHS": "sizing",
+    "GROUPS": "config",
 }
 
 __all__ = [*_NAMES]

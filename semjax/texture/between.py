@@ -111,22 +111,24 @@ def field_at(found, part, gap, h, w):
     return field
 
 
-def make_frames(first, second, up0, up1, gap: int) -> list[tuple[np.ndarray, ...]]:
+def hints_of(found: np.ndarray, gap: int) -> np.ndarray:
+    """Motion as `motion.candidates` takes hints: int32 [rows, cols, 3]."""
+    hint = np.ones((*found.shape[:2], 3), np.int32)
+    hint[..., 1:] = 16 * found // gap
+    return hint
+
+
+def make_frames(first, second, found: np.ndarray, gap: int) -> list[tuple[np.ndarray, ...]]:
     """The gap - 1 frames between two references, each as three planes int32 [h, w].
 
     Args:
         first, second: their planes, padded as `motion.predict` takes them.
-        up0, up1: `motion.quarters` of their brightness.
-        gap: frames from one to the other.
+        found: what `find_motion` found for them. gap: frames from one to the other.
     """
-    h, w = (n - 2 * motion.EDGE for n in first[0].shape)
-    found = find_motion(up0, up1, h, w)
+    sizes = [tuple(n - 2 * pad for n in p.shape) for p, pad in zip(first, motion.PADS)]
     out = []
     for part in range(1, gap):
-        inter = tuple(
-            np.zeros((2, *(n - 2 * motion.EDGE // half for n in p.shape)), np.int32)
-            for p, half in zip(first, (1, 2, 2))
-        )
-        motion.predict(inter, field_at(found, part, gap, h, w), first, second)
+        inter = tuple(np.zeros((2, *size), np.int32) for size in sizes)
+        motion.predict(inter, field_at(found, part, gap, *sizes[0]), first, second)
         out.append(tuple(p[0] for p in inter))
     return out

@@ -4,6 +4,7 @@ import dataclasses
 
 from semjax.errors import InputError
 
+GROUPS = (8, 16, 32, 64)
 MAX_WIDTH, MIN_WIDTH, MAX_HEIGHT, MAX_FRAMES = 256, 16, 4096, 10_000
 
 
@@ -21,6 +22,8 @@ class TextureConfig:
         lookahead: code groups of frames out of order (up to one span); False: every frame leaves before
             the next one is seen.
         frame_divisor: code every n-th frame only; the decoder fills in between.
+        group: frames from one that many rest on to the next, one of GROUPS (look-ahead only): more where much is
+            like it was, fewer where all is new.
         tune: what the encoder's decisions look at: "psnr" (squared error) or "ssim" (bits go to where there is
             little contrast, and from the frames between others to those that they rest on).
     """
@@ -31,6 +34,7 @@ class TextureConfig:
     step: float | None = None
     lookahead: bool = True
     frame_divisor: int = 1
+    group: int = 16
     tune: str = "psnr"
 
     def __post_init__(self):
@@ -46,5 +50,7 @@ class TextureConfig:
                 raise InputError(f"texture {name} must be a positive number, got {value}")
         if self.tune not in ("psnr", "ssim"):
             raise InputError(f"texture tune must be psnr or ssim, got {self.tune!r}")
+        if self.group not in GROUPS:
+            raise InputError(f"texture group must be one of {GROUPS}, got {self.group}")
         if not 1 <= self.frame_divisor <= 255:
             raise InputError(f"frame_divisor must be 1 to 255, got {self.frame_divisor}")

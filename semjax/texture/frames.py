@@ -175,7 +175,7 @@ class Coded(NamedTuple):
 
 
 class _Reference(NamedTuple):
-    """A kept frame: padded planes, its brightness between samples (encoder only), the velocity of its blocks."""
+    """A kept frame: padded planes, its brightness between samples where needed, the velocity of its blocks."""
 
     planes: tuple[np.ndarray, ...]
     quarters: np.ndarray
@@ -185,8 +185,8 @@ class _Reference(NamedTuple):
 class FrameCoder:
     """What encoder and decoder of one unit remember between frames: `code` the next one, then `keep` it."""
 
-    def __init__(self, h: int, w: int, plans: tuple[Plan, ...], models: Models):
-        self.models = models
+    def __init__(self, h: int, w: int, plans: tuple[Plan, ...], models: Models, makes: bool = False):
+        self.models, self._makes = models, makes  # makes: see `unit.Head`
         self._shapes = plane_sizes(h, w)
         self._cuts = [np.array([0, *(b for _, b in segments(n, SQUARE))], np.int64) for n in (h, w)]
         self._grid = (-(-h // BLOCK), -(-w // BLOCK))
@@ -232,6 +232,8 @@ class FrameCoder:
         for r in refs:
             if self._memory[r].velocity is not None:
                 hint = self._memory[r].velocity
+        if self._makes and plan.klass > 1:
+            hint = between.hints_of(self._motion_between(plan), plan.second - plan.first)
         field, choice = np.zeros((*self._grid, 5), np.int32), np.zeros(self._grid, np.int32)
         rows, cols = (c.size - 1 for c in self._cuts)
         split, modes = np.zeros((rows, cols), np.int64), np.zeros((2 * rows, 2 * cols), np.int64)
@@ -255,16 +257,20 @@ class FrameCoder:
 
     def between(self, plan: Plan) -> dict[int, tuple[np.ndarray, ...]]:
         """Planes of all frames between the two references of a frame, made from these alone."""
-        ends = self._memory[plan.first], self._memory[plan.second]
-        quarters = [e.quarters if self._encoding else motion.quarters(e.planes[0]) for e in ends]
-        made = between.make_frames(*(e.planes for e in ends), *quarters, plan.second - plan.first)
+        ends = self._memory[plan.first].planes, self._memory[plan.second].planes
+        made = between.make_frames(*ends, self._motion_between(plan), plan.second - plan.first)
         return dict(enumerate(made, plan.first + 1))
+
+    def _motion_between(self, plan: Plan) -> np.ndarray:
+        ends = self._memory[plan.first].quarters, self._memory[plan.second].quarters
+        return between.find_motion(*ends, *self._shapes[0])
 
     def keep(self, plan: Plan, coded: Coded) -> None:
         """Remember a frame as long as later ones refer to it, and forget what none will refer to any more."""
         if self._last_use.get(plan.frame, -1) > self._done:
             padded = motion.pad_planes(coded.planes)
-            quarters = motion.quarters(padded[0]) if self._encoding else self._nothing.quarters
+            needed = self._encoding or self._makes
+            quarters = motion.quarters(padded[0]) if needed else self._nothing.quarters
             self._memory[plan.frame] = _Reference(padded, quarters, coded.velocity)
         if plan.klass:
             self._levels = coded.levels

@@ -10,7 +10,7 @@ from semjax.texture import pixels, tables
 from semjax.texture.config import TextureConfig
 from semjax.texture.frames import KEY, Coded, FrameCoder, Plan
 from semjax.texture.rate import DECIBELS, DEFAULT_BYTES, SLOPE, effort_of, index_of_step, rate_error
-from semjax.texture.unit import GROUP, STEPS, Head, code_index, write_head
+from semjax.texture.unit import STEPS, Head, code_index, write_head
 
 _FIRST = 10.0  # frames' worth of bytes that a unit's first frame may take
 _MOST = 6.0  # frames' worth of bytes that a later frame may take
@@ -114,7 +114,7 @@ def encode_low_latency(
 def _encode_unit(tiny: np.ndarray, cfg: TextureConfig, pace: _Pace, models: tables.Models | None) -> bytes:
     """Payload of one unit: its head, then every frame's length and body."""
     planes = pixels.to_planes(tiny[:: cfg.frame_divisor])
-    head = Head(tiny.shape[2], tiny.shape[1], False, cfg.frame_divisor, GROUP, 0)
+    head = Head(tiny.shape[2], tiny.shape[1], False, cfg.frame_divisor, cfg.group, 0)
     plans = head.plans(len(tiny))
     state = FrameCoder(head.height, head.width, plans, models or tables.trained())
     pace.take(len(write_head(head)))

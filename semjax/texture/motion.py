@@ -15,6 +15,7 @@ BLOCK = 8
 RAMP = 4
 PAD = 16  # samples of replicated border that vectors may reach into
 EDGE = PAD + 8  # the same with room for filters
+PADS = EDGE, EDGE // 2, EDGE // 2  # of the three planes
 
 # Quarter-sample filters (8 taps, sum 64) and eighth-sample filters of the colour planes (4 taps, sum 64).
 _TAPS = np.array(
@@ -42,7 +43,7 @@ def pad_plane(plane, pad):
 
 def pad_planes(planes):
     """Three planes int32 [h, w], padded as references are."""
-    return tuple(pad_plane(p, edge) for p, edge in zip(planes, (EDGE, EDGE // 2, EDGE // 2)))
+    return tuple(pad_plane(p, edge) for p, edge in zip(planes, PADS))
 
 
 @eb.call

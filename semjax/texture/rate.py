@@ -17,7 +17,7 @@ from semjax.texture import pixels
 from semjax.texture.config import TextureConfig
 from semjax.texture.frames import Effort, plan_unit
 from semjax.texture.sparing import frames_to_make, left_over
-from semjax.texture.unit import GROUP, STEP_TABLE, STEPS, Ahead, Head, encode_ahead, fill_in
+from semjax.texture.unit import STEP_TABLE, STEPS, Ahead, Head, encode_ahead, fill_in
 
 DEFAULT_BYTES = 10.0
 SLOPE = 0.046  # log of the bytes for one step index, about
@@ -118,40 +118,37 @@ class Landing:
 class AheadEncoder:
     """The units of a clip with look-ahead, coded at any knob; what one pass finds speeds up the next."""
 
-    def __init__(self, tiny: np.ndarray, divisor: int, span: int, tune: str = "psnr"):
+    def __init__(self, tiny: np.ndarray, cfg: TextureConfig, span: int):
         self.truth = [tiny[i : i + span] for i in range(0, len(tiny), span)]
-        self.planes = [pixels.to_planes(t[::divisor]) for t in self.truth]
-        self.depths = [p.depth for u in self.planes for p in plan_unit(len(u[0]), GROUP, True)]
-        self._size = (tiny.shape[2], tiny.shape[1])
-        self._divisor, self._tune = divisor, tune
+        self.planes = [pixels.to_planes(t[:: cfg.frame_divisor]) for t in self.truth]
+        self.depths = [p.depth for u in self.planes for p in plan_unit(len(u[0]), cfg.group, True)]
+        self._size, self._cfg = (tiny.shape[2], tiny.shape[1]), cfg
         self._motion: list[dict[int, np.ndarray]] = [{} for _ in self.truth]  # what the last pass found
         self._made: list[frozenset[int]] = [frozenset()] * len(self.truth)
 
     def code(self, knob: float, landing: Landing | None = None) -> list[Ahead]:
         """All units at one knob; with `landing`, steered by it."""
         index = min(max(math.ceil(knob), 0), STEPS - 1)
-        head = Head(*self._size, True, self._divisor, GROUP, index)
-        effort = effort_of(index, min(max(index - knob, 0.0), 1.0), self._tune)
+        head = Head(*self._size, True, self._cfg.frame_divisor, self._cfg.group, index)
+        effort = effort_of(index, min(max(index - knob, 0.0), 1.0), self._cfg.tune)
         out = []
         for u, planes in enumerate(self.planes):
             made = self._made[u]
-            out.append(
-                encode_ahead(planes, head, effort, guess=self._motion[u], landing=landing, made=made)
-            )
+            out.append(encode_ahead(planes, head, effort, guess=self._motion[u], landing=landing, made=made))
             self._motion[u] = out[-1].fields
         return out
 
-    def spare(self, coded: list[Ahead]) -> list[float]:
+    def spare(self, coded: list[Ahead]) -> tuple[list[float], float]:
         """Choose which frames are made in place of coding from now on, from a pass that coded all of them.
 
-        Returns the bits of every frame of `coded` in coding order, 0 where it will be made.
+        Returns (bits of every frame of `coded` in coding order, 0 where it will be made; bytes that this saves).
         """
         bits = []
         for u, (planes, unit) in enumerate(zip(self.planes, coded)):
             plans = unit.head.plans(len(self.truth[u]))
             self._made[u] = frames_to_make(planes, unit.planes, plans, unit.bits, unit.prices)
             bits += left_over(plans, unit.bits, self._made[u])
-        return bits
+        return bits, (bits_of(coded) - sum(bits)) / 8
 
     def error(self, coded: list[Ahead]) -> float:
         """Squared error in RGB of coded units."""
@@ -164,6 +161,11 @@ class AheadEncoder:
 
 def _size(coded: list[Ahead]) -> int:
     return sum(len(unit.payload) for unit in coded)
+
+
+def bits_of(coded: list[Ahead]) -> float:
+    """Bits of all frames of coded units."""
+    return sum(sum(unit.bits) for unit in coded)
 
 
 def _payloads(coded: list[Ahead]) -> list[bytes]:
@@ -189,27 +191,26 @@ def guess_knob(planes: list[list[np.ndarray]], wanted: float) -> float:
 
 def encode_for_bytes(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: int) -> list[bytes]:
     """Payloads whose total and `overhead` come closest to the budget from below; RateError when nothing does."""
-    encoder = AheadEncoder(tiny, cfg.frame_divisor, span, cfg.tune)
+    encoder = AheadEncoder(tiny, cfg, span)
     wanted = cfg.bytes_per_frame or DEFAULT_BYTES
     budget = int(wanted * len(tiny)) - overhead
     knob = guess_knob(encoder.planes, wanted * cfg.frame_divisor)
     best, landing, before, slope = None, None, None, SLOPE
     low, high = -1.0, STEPS + 0.0  # knobs that turned out too fine and coarse enough
-    for k, (near, margin) in enumerate(_PASSES):
+    for turn, (near, margin) in enumerate(_PASSES):
         coded = encoder.code(knob, landing)
         size = _size(coded)
-        bits = [b for unit in coded for b in unit.bits]
+        bits, saved = [b for unit in coded for b in unit.bits], 0.0
         heads = size - sum(bits) / 8
-        spared = sum(bits)
-        if k == 0:
-            bits = encoder.spare(coded)
-            size = heads + sum(bits) / 8
-        spared -= sum(bits)
-        if not spared and size <= budget and (best is None or size > _size(best)):
-            best = coded
-        if not spared and (near * budget - 1 <= size <= budget or (knob >= STEPS - 1 and size > budget)):
-            break
-        if not spared:
+        if turn == 0:
+            bits, saved = encoder.spare(coded)
+        if saved:
+            size -= saved
+        else:
+            if size <= budget and (best is None or size > _size(best)):
+                best = coded
+            if near * budget - 1 <= size <= budget or (knob >= STEPS - 1 and size > budget):
+                break
             low, high = (max(low, knob), high) if size > budget else (low, min(high, knob))
         if before is not None and abs(before[0] - knob) > 0.5:
             slope = min(max(math.log(before[1] / size) / (knob - before[0]), SLOPE / 2), 8 * SLOPE)
@@ -265,12 +266,12 @@ def _seek(value: Callable[[float], float], target: float, slope: float, near: fl
 
 def encode_for_psnr(tiny: np.ndarray, cfg: TextureConfig, span: int) -> list[bytes]:
     """Payloads that reach cfg.psnr with few bytes; the finest step when nothing does."""
-    encoder = AheadEncoder(tiny, cfg.frame_divisor, span, cfg.tune)
+    encoder = AheadEncoder(tiny, cfg, span)
     tried: dict[float, list[bytes]] = {}
 
     def quality(knob: float) -> float:
         coded = encoder.code(knob)
-        if not tried and any(encoder.spare(coded)):
+        if not tried and encoder.spare(coded)[1]:
             coded = encoder.code(knob)
         tried[knob] = _payloads(coded)
         return 10 * math.log10(255.0**2 * tiny.size / max(encoder.error(coded), 1e-9))
@@ -281,6 +282,6 @@ def encode_for_psnr(tiny: np.ndarray, cfg: TextureConfig, span: int) -> list[byt
 
 def encode_at(tiny: np.ndarray, cfg: TextureConfig, span: int, knob: float) -> list[bytes]:
     """Payloads with look-ahead at one knob."""
-    encoder = AheadEncoder(tiny, cfg.frame_divisor, span, cfg.tune)
-    encoder.spare(encoder.code(knob))
-    return _payloads(encoder.code(knob))
+    encoder = AheadEncoder(tiny, cfg, span)
+    coded = encoder.code(knob)
+    return _payloads(encoder.code(knob) if encoder.spare(coded)[1] else coded)

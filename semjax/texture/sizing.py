@@ -1,9 +1,10 @@
-"""How large tiny frames had best be, and how many of them are coded: found by coding a stretch of the clip.
+"""How large tiny frames had best be, and how far apart those that others rest on: found by coding a stretch of the clip.
 
 Fine detail that stands still is worth many pixels, blurred motion few. A stretch is coded once at a few sizes; what
 comes out, enlarged, is held against the frames (`semjax.texture.likeness`).
 """
 
+import dataclasses
 import functools
 import math
 from collections.abc import Sequence
@@ -33,34 +34,34 @@ def best_size(
     span: int,
     cfg: TextureConfig,
     widths: Sequence[int] = WIDTHS,
-    divisors: Sequence[int] = (1,),
+    groups: Sequence[int] = (16, 32),
     shown_at: int | None = None,
 ) -> tuple[int, int]:
-    """The width and the frame divisor that show most of a clip for so many bytes.
+    """The width and the group that show most of a clip for so many bytes.
 
     Args:
         tiny: uint8 [T, h, w, 3], the frames at the largest size that may be chosen.
         bytes_per_frame: payload bytes for each frame of the clip. span: frames a unit covers.
         cfg: other settings of the coder (look-ahead is assumed). widths: to choose from, rising.
-        divisors: frame divisors to choose from. Every second frame, coded twice as well, can show more structure at a
-            few bytes a frame, but motion between is blended: the warping error doubles (measured).
+        groups: `TextureConfig.group` to choose from; the first is what widths are compared with.
         shown_at: width of the pictures that tiny frames are enlarged to; None: that of `tiny`.
 
     Returns:
-        (width, frame divisor): one of `widths`, at most that of `tiny`, and one of `divisors`.
+        (width, group): one of `widths`, at most that of `tiny`, and one of `groups`.
     """
     widths = [w for w in widths if w <= tiny.shape[2]] or [tiny.shape[2]]
-    if len(widths) == len(divisors) == 1:
-        return widths[0], divisors[0]
+    groups = [g for g in groups if g < len(tiny)] or groups[:1]  # longer ones than the clip are all alike
+    if len(widths) == len(groups) == 1:
+        return widths[0], groups[0]
     start = max(0, (len(tiny) - _STRETCH) // 2)
     whole = shown_at is None or shown_at < _WHOLE * tiny.shape[2]
     trials = _Trials(tiny[start : start + _STRETCH], bytes_per_frame, span, cfg, whole)
     at = min(range(len(widths)), key=lambda i: abs(math.log(widths[i] / _first_width(bytes_per_frame))))
-    first = best = max(trials.scores([(widths[at], d) for d in divisors]))
+    first = best = trials.scores([(widths[at], groups[0])])[0]
     for way in (widths[at + 1 :], widths[:at][::-1]):
         if best[0] - first[0] < _CLEARLY:  # else it lies the other way
             best = _climb(trials, way, best)
-    return max(trials.scores([(best[1], d) for d in divisors]))[1:]
+    return max(trials.scores([(best[1], group) for group in groups]))[1:]
 
 
 def _climb(trials: "_Trials", way: Sequence[int], best: tuple[float, int, int]) -> tuple[float, int, int]:
@@ -91,17 +92,21 @@ class _Trials:
         self._score = functools.cache(self._tried)
 
     def scores(self, sizes: list[tuple[int, int]]) -> list[tuple[float, int, int]]:
-        """(likeness at the bytes wanted, width, divisor) of every size."""
+        """(likeness at the bytes wanted, width, group) of every size."""
         return list(in_order(lambda size: (self._score(*size), *size), sizes))
 
-    def _tried(self, width: int, divisor: int) -> float:
-        encoder = AheadEncoder(pixels.shrink(self._tiny, width), divisor, self._span, self._cfg.tune)
-        knob = guess_knob(encoder.planes, self._wanted * divisor)
+    def _tried(self, width: int, group: int) -> float:
+        cfg = dataclasses.replace(self._cfg, group=group)
+        encoder = AheadEncoder(pixels.shrink(self._tiny, width), cfg, self._span)
+        knob = guess_knob(encoder.planes, self._wanted * cfg.frame_divisor)
         before, slope = None, SLOPE
-        for _ in range(_TRIES):
+        for turn in range(_TRIES):
             coded = encoder.code(knob)
-            off = math.log(sum(len(unit.payload) for unit in coded) / (self._wanted * len(self._tiny)))
-            if abs(off) < _NEAR:
+            size, saved = sum(len(unit.payload) for unit in coded), 0.0
+            if turn == 0:
+                saved = encoder.spare(coded)[1]
+            off = math.log((size - saved) / (self._wanted * len(self._tiny)))
+            if abs(off) < _NEAR and not saved:
                 break
             if before and abs(knob - before[0]) > 1:
                 slope = min(max((before[1] - off) / (knob - before[0]), SLOPE / 2), 4 * SLOPE)

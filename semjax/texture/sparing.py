@@ -48,7 +48,8 @@ def frames_to_make(
         made = left[1] | right[1]
         if made or b - a == 2:  # else not even what is nearer can be made
             (first, up0), (second, up1) = end(a), end(b)
-            frames = between.make_frames(first, second, up0, up1, b - a)
+            found = between.find_motion(up0, up1, *coded[0].shape[1:])
+            frames = between.make_frames(first, second, found, b - a)
             other = _WORTH * sum(error(planes, a + 1 + i) for i, planes in enumerate(frames))
             if other < cost:
                 return other, frozenset([t])

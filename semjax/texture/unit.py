@@ -15,7 +15,6 @@ from semjax.texture.frames import Effort, FrameCoder, Plan, plan_unit
 
 VERSION = 1
 STEPS = 256
-GROUP = 16  # frames between anchors; the payload can say 8, 16, 32 or 64
 # Step of a depth in 1/64 of the unit's step, with look-ahead and without.
 RATIOS = {True: (42, 58, 76, 88, 98, 106, 106), False: (45, 52, 64, 70)}
 _LOW_LATENCY, _DIVISOR, _MAKES = 8, 16, 128
@@ -113,7 +112,7 @@ class _Run:
         self.head, self.plans = head, plan_unit(len(planes[0]), head.group, True)
         self._truth, self._made, self._filled = planes, made, set()
         self._coder, self._buf = eb.new_encoder(1 << 14)
-        self._frames = FrameCoder(head.height, head.width, self.plans, models)
+        self._frames = FrameCoder(head.height, head.width, self.plans, models, head.makes)
         self._index = head.index
         self._out = [np.empty_like(p) for p in planes]
         self._fields: dict[int, np.ndarray] = {}
@@ -235,7 +234,7 @@ def decode_unit(payload: bytes, frames: int) -> tuple[np.ndarray, int]:
     """
     head, pos = read_head(payload)
     plans = head.plans(frames)
-    state = FrameCoder(head.height, head.width, plans, tables.trained())
+    state = FrameCoder(head.height, head.width, plans, tables.trained(), head.makes)
     kept = np.full((len(plans), head.height, head.width, 3), 128, np.uint8)
     index, arrived = head.index, frames
     coder, buf = eb.new_decoder(payload[pos:])
