@@ -32,7 +32,7 @@ _MOST = 12  # step indices by which a steered frame may be off
 _STRUCTURE = 0.3  # see Effort, for tune ssim (measured)
 _HOLD = 1.2  # step indices that effort makes up for before the step itself moves
 # After every pass: what share of the budget is near enough, and how far below it the next pass aims.
-_PASSES = (0.985, 0.006), (0.985, 0.01), (0.975, 0.012), (0.96, 0.015), (0.9, 0.02), (0.9, 0.02), (0.9, 0.02)
+_PASSES = (*[(0.985, 0.006)] * 2, (0.985, 0.01), (0.975, 0.012), (0.96, 0.015), *[(0.9, 0.02)] * 3)
 _START = 155.0  # first knob to try for a quality
 _TRIES = 6
 _GUESS = 180.1, 17.98, 0.64, 8.1, 11.4, 4.9  # of the knob for a rate: a fit to some clips

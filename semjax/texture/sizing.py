@@ -1,4 +1,4 @@
-"""How large tiny frames had best be, and how far apart those that others rest on: found by coding a stretch of the clip.
+"""How large tiny frames had best be, and how long their groups: found by coding a stretch of the clip.
 
 Fine detail that stands still is worth many pixels, blurred motion few. A stretch is coded once at a few sizes; what
 comes out, enlarged, is held against the frames (`semjax.texture.likeness`).

@@ -67,7 +67,8 @@ def write_head(head: Head) -> bytes:
 
 def read_head(payload: bytes) -> tuple[Head, int]:
     """Head of a payload and where its body starts; StreamError when it makes no sense."""
-    if len(payload) < 2 or payload[0] & 7 != VERSION or payload[0] & _MAKES and payload[0] & _LOW_LATENCY:
+    both = _MAKES | _LOW_LATENCY  # senseless: low latency has nothing ahead to make frames from
+    if len(payload) < 2 or payload[0] & 7 != VERSION or payload[0] & both == both:
         got = payload[:1].hex() or "nothing"
         raise StreamError(
             f"texture unit: version {VERSION} expected, got {got}; the data is damaged or too new"
@@ -130,7 +131,7 @@ class _Run:
     def frame(self, plan: Plan, index: int, effort: Effort, guess: np.ndarray | None) -> float:
         """Make the next frame or code it, with step `index` (the unit's for the first); returns its bits."""
         before, price = eb.written_bits(self._coder), 0.0
-        if plan.frame not in self._filled and self.head.makes and plan.klass > 1:
+        if self.head.makes and plan.klass > 1 and plan.frame not in self._filled:
             made = plan.frame in self._made
             code_made(self._coder, self._buf, self._frames.models, plan, made)
             if made:
@@ -249,11 +250,11 @@ def decode_unit(payload: bytes, frames: int) -> tuple[np.ndarray, int]:
                 break
             coder, buf = eb.new_decoder(payload[pos : pos + size])
             pos += size
-        if plan.frame not in filled and head.makes and plan.klass > 1:
-            if code_made(coder, buf, state.models, plan):
-                for t, planes in state.between(plan).items():
-                    filled.add(t)
-                    kept[t] = pixels.to_rgb([p[None] for p in planes])[0]
+        ask = head.makes and plan.klass > 1 and plan.frame not in filled
+        if ask and code_made(coder, buf, state.models, plan):
+            for t, planes in state.between(plan).items():
+                filled.add(t)
+                kept[t] = pixels.to_rgb([p[None] for p in planes])[0]
         if plan.frame in filled:
             state.skip(plan)
             continue

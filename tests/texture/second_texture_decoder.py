@@ -50,10 +50,10 @@ class Decoder:
     """One unit."""
 
     def __init__(self, head):
-        self.h, self.w = head.height, head.width
+        self.h, self.w, self.makes = head.height, head.width, head.makes
         self.sizes = [(self.h, self.w)] + 2 * [((self.h + 1) // 2, (self.w + 1) // 2)]
         self.bits = Bits(tables.trained())
-        self.memory = {}
+        self.memory, self.seen = {}, {}
         self.before = [[[0] * w for _ in range(h)] for h, w in self.sizes]
 
     def frame(self, plan, step):
@@ -65,6 +65,9 @@ class Decoder:
             refs = [r for r in (plan.first, plan.second) if r >= 0]
             d = [plan.frame - r for r in refs] + [0]
             hints = [self.memory[r][1] for r in refs if self.memory[r][1]]
+            if self.makes and plan.klass > 1:
+                joint = self.joint_motion(*refs).items()
+                hints = [{at: [16 * v // (refs[1] - refs[0]) for v in move] for at, move in joint}]
             field = self.motion(d[0], d[1], hints[-1] if hints else None)
             planes = [self.memory[r][0] for r in refs]
             self.inter = [self.predict(p, field, planes) for p in range(3)]
@@ -80,6 +83,52 @@ class Decoder:
             self.before = self.levels
         self.memory[plan.frame] = self.planes, velocity
         return self.planes
+
+    # made frames
+
+    def vectors(self, at, move, part, gap):
+        back = [v * part // gap for v in move]
+        both = [-v for v in back] + [v - e for v, e in zip(move, back)]
+        return [self.limit(v, 8 * at[k % 2], (self.h, self.w)[k % 2]) for k, v in enumerate(both)]
+
+    def made(self, a, b):
+        """The planes of all frames between two."""
+        joint, refs = self.joint_motion(a, b), [self.memory[r][0] for r in (a, b)]
+        for t in range(a + 1, b):
+            field = {at: (2, *self.vectors(at, move, t - a, b - a)) for at, move in joint.items()}
+            yield t, [self.predict(p, field, refs)[0] for p in range(3)]
+
+    def joint_motion(self, a, b):
+        rows, cols = -(-self.h // 8), -(-self.w // 8)
+        order = [(i, j) for i in range(rows) for j in range(cols)]
+        joint = dict.fromkeys(order, (0, 0))
+        for sweep, r in enumerate((16, 8, 4, 2, 1)):
+            for i, j in order[:: -1 if sweep % 2 else 1]:
+                around = [(i + 1, j), (i - 1, j), (i, j + 1), (i, j - 1)]
+                tries = [joint[i, j]] + [joint[at] for at in around if at in joint] + [(0, 0)]
+                y, x = min(tries, key=lambda move: self.unlike(a, b, (i, j), move, joint))
+                tries = [(y, x), (y + r, x), (y - r, x), (y, x + r), (y, x - r)]
+                joint[i, j] = min(tries, key=lambda move: self.unlike(a, b, (i, j), move, joint))
+        return joint
+
+    def unlike(self, a, b, at, move, joint):
+        """What a block's motion costs."""
+        i, j = at
+        v, total, n = self.vectors(at, move, 1, 2), 0, 0
+        for y in range(max(8 * i - 4, 0), min(8 * i + 12, self.h)):
+            for x in range(max(8 * j - 4, 0), min(8 * j + 12, self.w)):
+                one, two = self.sample(a, y, x, v[0], v[1]), self.sample(b, y, x, v[2], v[3])
+                total, n = total + abs(one - two), n + 1
+        near = [joint[o] for o in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)) if o in joint]
+        off = sum(min(abs(move[0] - o[0]) + abs(move[1] - o[1]), 64) for o in near)
+        return total + 80 * off * n // 256
+
+    def sample(self, t, y, x, vy, vx):
+        """Brightness of a reference between its samples, each place read once."""
+        key = t, 4 * y + vy, 4 * x + vx
+        if key not in self.seen:
+            self.seen[key] = read(self.memory[t][0][0], y, x, vy, vx, QUARTERS)
+        return self.seen[key]
 
     # motion
 
@@ -355,6 +404,12 @@ def decode(payload, frames):
     decoder.bits.open(payload[at:])
     out = {}
     for k, plan in enumerate(head.plans(frames)):
+        if plan.frame in out:
+            continue
+        flagged = head.makes and plan.klass > 1
+        if flagged and decoder.bits.plain(decoder.bits.blocks, 500 + plan.depth, 60):
+            out |= {t: decoder.rgb(planes) for t, planes in decoder.made(plan.first, plan.second)}
+            continue
         if not head.lookahead:
             size, shift = 0, 0
             while True:

@@ -1,4 +1,4 @@
-"""The size and frame divisor that show most of a clip, and coding for structure."""
+"""The size and group that show most of a clip, and coding for structure."""
 
 import numpy as np
 import pytest
@@ -30,19 +30,21 @@ def test_detail_that_stands_still_gets_larger_frames_than_shades():
     assert wide > narrow
 
 
-def test_frames_that_all_differ_are_all_coded_and_still_ones_are_not():
-    other = _clip(*(_field(30, seed) for seed in range(12)))
-    still = _clip(*[_field(12)] * 12)
-    assert texture.best_size(other, 60, 12, CFG, divisors=(1, 2))[1] == 1
-    assert texture.best_size(still, 6, 12, CFG, divisors=(1, 2))[1] == 2
-    assert texture.best_size(still, 6, 12, CFG)[1] == 1
+def test_slow_clips_get_long_groups_and_fast_ones_short_ones():
+    slow, fast = (_clip(*(np.roll(_field(12), int(t / pace), 1) for t in range(36))) for pace in (3, 0.5))
+    assert texture.best_size(slow, 30, 36, CFG, (160,)) == (160, 32)
+    assert texture.best_size(fast, 30, 36, CFG, (160,)) == (160, 16)
+    assert (
+        texture.best_size(slow[:24], 30, 24, CFG)[1] == 16
+    )  # longer ones than the clip would change nothing
+    assert texture.best_size(fast, 30, 36, CFG, groups=(8,))[1] == 8
 
 
 def test_choices_are_possible_ones_and_the_same_twice():
     clip = _clip(*(np.roll(_field(15), t, 1) for t in range(9)))
     first = texture.best_size(clip, 20, 9, CFG)
     assert first == texture.best_size(clip, 20, 9, CFG)
-    assert first[0] in WIDTHS and first[0] <= 160 and first[1] == 1
+    assert first[0] in WIDTHS and first[0] <= 160 and first[1] == 16
     assert texture.best_size(clip, 20, 9, CFG, widths=(50,))[0] == 50
     assert texture.best_size(clip[:, :20, :24], 20, 9, CFG)[0] == 24
     assert texture.best_size(clip[:1], 60, 1, CFG)[0] <= 160
@@ -78,15 +80,15 @@ def test_the_judge_agrees_with_the_measures_of_whole_pictures(whole):
 def test_no_other_size_shows_much_more():
     clip = _clip(*(np.roll(_field(14), t, 1) + 0.5 * _field(40, 3) for t in range(24)))
 
-    def shown(width: int, divisor: int) -> float:
+    def shown(width: int, group: int) -> float:
         import cv2
 
-        cfg = texture.TextureConfig(width=width, bytes_per_frame=80, frame_divisor=divisor, tune="ssim")
+        cfg = texture.TextureConfig(width=width, bytes_per_frame=80, group=group, tune="ssim")
         tiny = texture.decode(texture.encode(clip, cfg))
         return metrics.ms_ssim(clip, np.stack([cv2.resize(f, (160, 96)) for f in tiny]))
 
     best = texture.best_size(clip, 80, 24, CFG)
-    assert shown(*best) >= max(shown(w, 1) for w in WIDTHS if w <= 160) - 0.03
+    assert shown(*best) >= max(shown(w, 16) for w in WIDTHS if w <= 160) - 0.03
 
 
 def test_tuned_to_structure_more_of_it_is_there():
@@ -98,7 +100,7 @@ def test_tuned_to_structure_more_of_it_is_there():
         back = texture.decode(data)
         found[tune] = metrics.psnr(clip, back), metrics.ms_ssim(clip, back)
     assert found["ssim"][1] > found["psnr"][1]
-    assert found["ssim"][0] < found["psnr"][0]
+    assert found["ssim"][0] < found["psnr"][0] + 0.1, "not because there were more decibels"
     low = texture.TextureConfig(width=64, bytes_per_frame=30, lookahead=False, tune="ssim")
     assert texture.decode(texture.encode(clip, low)).shape == (24, 38, 64, 3)
     with pytest.raises(InputError, match="tune"):
