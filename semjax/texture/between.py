@@ -7,11 +7,13 @@ only (normative text: docs/texture.md).
 Source: recursive search of true motion (de Haan, Biezen, Huijgen and Ojo 1993), bilateral as in frame rate conversion.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numba import njit
 
 from semjax.entropy import binary as eb
-from semjax.texture import motion
+from semjax.texture import motion, pixels
 from semjax.texture.motion import BLOCK, PAD, RAMP, limit_vector
 
 _STEPS = np.array([16, 8, 4, 2, 1])  # quarter samples from first to second reference, one sweep each
@@ -98,17 +100,19 @@ def find_motion(up0, up1, h, w):
 
 
 @njit(cache=True, nogil=True)
-def field_at(found, part, gap, h, w):
-    """Motion field (see `motion`) of the frame `part` of `gap` frames after the first reference."""
-    field = np.full((*found.shape[:2], 5), 2, np.int32)
+def fields_at(found, part, gap, h, w):
+    """Motion fields (see `motion`) of the frame `part` of `gap` frames after the first reference, from each alone."""
+    first = np.zeros((*found.shape[:2], 5), np.int32)
+    second = np.zeros((*found.shape[:2], 5), np.int32)
+    second[:, :, 0] = 1
     for i in range(found.shape[0]):
         for j in range(found.shape[1]):
             for k in range(2):
                 at, size = (j * BLOCK, w) if k else (i * BLOCK, h)
                 back = found[i, j, k] * part // gap
-                field[i, j, 1 + k] = limit_vector(-back, at, size)
-                field[i, j, 3 + k] = limit_vector(found[i, j, k] - back, at, size)
-    return field
+                first[i, j, 1 + k] = limit_vector(-back, at, size)
+                second[i, j, 3 + k] = limit_vector(found[i, j, k] - back, at, size)
+    return first, second
 
 
 def hints_of(found: np.ndarray, gap: int) -> np.ndarray:
@@ -118,17 +122,20 @@ def hints_of(found: np.ndarray, gap: int) -> np.ndarray:
     return hint
 
 
-def make_frames(first, second, found: np.ndarray, gap: int) -> list[tuple[np.ndarray, ...]]:
-    """The gap - 1 frames between two references, each as three planes int32 [h, w].
+def make_frames(first, second, found: np.ndarray, gap: int, size: tuple[int, int]) -> Iterator[tuple]:
+    """The gap - 1 frames between two references, one after another.
 
     Args:
-        first, second: their planes, padded as `motion.predict` takes them.
-        found: what `find_motion` found for them. gap: frames from one to the other.
+        first, second: their planes, padded as `motion.predict` takes them; or their brightness alone.
+        found: what `find_motion` found for them. gap: frames from one to the other. size: (h, w).
+
+    Yields:
+        As many planes, int32 [h, w] each.
     """
-    sizes = [tuple(n - 2 * pad for n in p.shape) for p, pad in zip(first, motion.PADS)]
-    out = []
+    sizes = pixels.plane_sizes(*size)[: len(first)]
+    one, two = (tuple(np.zeros((2, *s), np.int32) for s in sizes) for _ in range(2))
     for part in range(1, gap):
-        inter = tuple(np.zeros((2, *size), np.int32) for size in sizes)
-        motion.predict(inter, field_at(found, part, gap, *sizes[0]), first, second)
-        out.append(tuple(p[0] for p in inter))
-    return out
+        for inter, field in zip((one, two), fields_at(found, part, gap, *size)):
+            motion.predict(inter, field, first, second)
+        # From one end to the other in even steps: halves of both throughout would flicker where frames are coded.
+        yield tuple((a[0] * (gap - part) + b[0] * part + gap // 2) // gap for a, b in zip(one, two))

@@ -258,7 +258,8 @@ class FrameCoder:
     def between(self, plan: Plan) -> dict[int, tuple[np.ndarray, ...]]:
         """Planes of all frames between the two references of a frame, made from these alone."""
         ends = self._memory[plan.first].planes, self._memory[plan.second].planes
-        made = between.make_frames(*ends, self._motion_between(plan), plan.second - plan.first)
+        gap = plan.second - plan.first
+        made = between.make_frames(*ends, self._motion_between(plan), gap, self._shapes[0])
         return dict(enumerate(made, plan.first + 1))
 
     def _motion_between(self, plan: Plan) -> np.ndarray:

@@ -190,8 +190,8 @@ def _predict_plane(both, field, first, second, block, ramp, edge, taps):
 
 @njit(cache=True)
 def predict(planes, field, first, second):
-    """Fill int32 [2, h, w] for three planes with prediction by `field` and doubt from two padded references."""
-    for p in range(3):
+    """Fill int32 [2, h, w] for all planes with prediction by `field` and doubt from two padded references."""
+    for p in range(len(planes)):
         part = 1 if p == 0 else 2  # colour planes have half the size
         taps = _TAPS if p == 0 else _COLOUR_TAPS
         _predict_plane(planes[p], field, first[p], second[p], BLOCK // part, RAMP // part, EDGE // part, taps)

@@ -61,7 +61,9 @@ def best_size(
     for way in (widths[at + 1 :], widths[:at][::-1]):
         if best[0] - first[0] < _CLEARLY:  # else it lies the other way
             best = _climb(trials, way, best)
-    return max(trials.scores([(best[1], group) for group in groups]))[1:]
+    if len(groups) == 1:
+        return best[1:]
+    return max(trials.scores([(best[1], group) for group in groups], sparing=True))[1:]
 
 
 def _climb(trials: "_Trials", way: Sequence[int], best: tuple[float, int, int]) -> tuple[float, int, int]:
@@ -91,11 +93,11 @@ class _Trials:
         self._truth = [self._look(frame) for frame in tiny[::_EACH]]
         self._score = functools.cache(self._tried)
 
-    def scores(self, sizes: list[tuple[int, int]]) -> list[tuple[float, int, int]]:
-        """(likeness at the bytes wanted, width, group) of every size."""
-        return list(in_order(lambda size: (self._score(*size), *size), sizes))
+    def scores(self, sizes: list[tuple[int, int]], sparing: bool = False) -> list[tuple[float, int, int]]:
+        """(likeness at the bytes wanted, width, group) of every size; sparing: with frames that are only made."""
+        return list(in_order(lambda size: (self._score(*size, sparing), *size), sizes))
 
-    def _tried(self, width: int, group: int) -> float:
+    def _tried(self, width: int, group: int, sparing: bool) -> float:
         cfg = dataclasses.replace(self._cfg, group=group)
         encoder = AheadEncoder(pixels.shrink(self._tiny, width), cfg, self._span)
         knob = guess_knob(encoder.planes, self._wanted * cfg.frame_divisor)
@@ -103,7 +105,7 @@ class _Trials:
         for turn in range(_TRIES):
             coded = encoder.code(knob)
             size, saved = sum(len(unit.payload) for unit in coded), 0.0
-            if turn == 0:
+            if turn == 0 and sparing:
                 saved = encoder.spare(coded)[1]
             off = math.log((size - saved) / (self._wanted * len(self._tiny)))
             if abs(off) < _NEAR and not saved:

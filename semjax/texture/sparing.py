@@ -20,37 +20,45 @@ def frames_to_make(
     """Choose what to make in place of coding, from the distortion and the bits of a pass that coded everything.
 
     Args:
-        truth, coded: three planes int32 [n, h, w], the frames of a unit before and after.
+        truth, coded: planes int32 [n, h, w], the frames of a unit before and after; the first, brightness, decides.
         plans: its coding order. bits, prices: of every frame there, see `unit.Ahead`.
 
     Returns:
         The frames in whose place all between their references are to be made.
     """
-    between_refs = {(p.first, p.second): k for k, p in enumerate(plans) if p.klass > 1}
+    light, size = truth[0], coded[0].shape[1:]
+    at = {(p.first, p.second): k for k, p in enumerate(plans) if p.klass > 1}
 
-    def error(planes, t) -> float:
-        pairs = ((p, whole[t]) for p, whole in zip(planes, truth))
-        return sum(float(np.square((p - q).astype(np.float32)).sum(dtype=np.float64)) for p, q in pairs)
+    def error(brightness, t) -> float:
+        return float(np.square((brightness - light[t]).astype(np.float32)).sum(dtype=np.float64))
 
     @functools.cache
     def end(t):
-        padded = motion.pad_planes([np.ascontiguousarray(p[t]) for p in coded])
-        return padded, motion.quarters(padded[0])
+        padded = motion.pad_plane(np.ascontiguousarray(coded[0][t]), motion.EDGE)
+        return (padded,), motion.quarters(padded)
+
+    def made_error(a, b, most) -> float:
+        """Error of making all between a and b; some number from `most` on if it is that."""
+        (first, up0), (second, up1) = end(a), end(b)
+        frames = between.make_frames(first, second, between.find_motion(up0, up1, *size), b - a, size)
+        total = 0.0
+        for t, (brightness,) in enumerate(frames, a + 1):
+            total += _WORTH * error(brightness, t)
+            if total >= most:
+                break
+        return total
 
     def least(a, b) -> tuple[float, frozenset[int]]:
         """What the frames between a and b cost at least, and which of them to make for that."""
-        if (a, b) not in between_refs:
+        if (a, b) not in at:
             return 0.0, frozenset()
-        k = between_refs[a, b]
+        k = at[a, b]
         t = plans[k].frame
         left, right = least(a, t), least(t, b)
-        cost = error([p[t] for p in coded], t) + prices[k] * bits[k] + left[0] + right[0]
+        cost = error(coded[0][t], t) + prices[k] * bits[k] + left[0] + right[0]
         made = left[1] | right[1]
         if made or b - a == 2:  # else not even what is nearer can be made
-            (first, up0), (second, up1) = end(a), end(b)
-            found = between.find_motion(up0, up1, *coded[0].shape[1:])
-            frames = between.make_frames(first, second, found, b - a)
-            other = _WORTH * sum(error(planes, a + 1 + i) for i, planes in enumerate(frames))
+            other = made_error(a, b, cost)
             if other < cost:
                 return other, frozenset([t])
         return cost, made

@@ -94,9 +94,17 @@ class Decoder:
     def made(self, a, b):
         """The planes of all frames between two."""
         joint, refs = self.joint_motion(a, b), [self.memory[r][0] for r in (a, b)]
-        for t in range(a + 1, b):
-            field = {at: (2, *self.vectors(at, move, t - a, b - a)) for at, move in joint.items()}
-            yield t, [self.predict(p, field, refs)[0] for p in range(3)]
+        g = b - a
+        for k in range(1, g):
+            fields = [
+                {at: (way, *self.vectors(at, move, k, g)) for at, move in joint.items()} for way in (0, 1)
+            ]
+            planes = [[self.predict(p, field, refs)[0] for field in fields] for p in range(3)]
+            mixed = [
+                [[(u * (g - k) + v * k + g // 2) // g for u, v in zip(*rows)] for rows in zip(*both)]
+                for both in planes
+            ]
+            yield a + k, mixed
 
     def joint_motion(self, a, b):
         rows, cols = -(-self.h // 8), -(-self.w // 8)

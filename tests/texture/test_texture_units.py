@@ -147,7 +147,7 @@ def test_joint_motion_is_found_and_frames_are_made_along_it():
     first, second = (motion.pad_planes(planes(x)) for x in (20, 28))
     found = between.find_motion(motion.quarters(first[0]), motion.quarters(second[0]), 40, 64)
     assert (found[1:-1, 2:-2] == (0, -32)).all(), "8 samples to the left, in quarters"
-    made = between.make_frames(first, second, found, 4)
+    made = list(between.make_frames(first, second, found, 4, (40, 64)))
     assert len(made) == 3
     for part, frame in enumerate(made, 1):
         assert np.abs(frame[0] - planes(20 + 2 * part)[0])[:, 16:-16].max() == 0
