@@ -34,7 +34,7 @@ class ExampleConfig:
     side: int = 256
     frames: int = 16
     codings: int = 2
-    bitrate: tuple[float, float] = (2_000.0, 24_000.0)
+    bitrate: tuple[float, float] = (1_200.0, 40_000.0)
     found: float = 0.3
     keyframes: float = 0.15
 
