@@ -86,7 +86,8 @@ def majority_rates(clips) -> np.ndarray:
         before = None
         for frame in labels:
             cells = shrink(frame, 5)
-            prices.count(cells, cells if before is None else before, cells, int(before is not None), counts)
+            near = prices.surroundings(cells if before is None else before)
+            prices.count(cells, cells if before is None else before, near, int(before is not None), counts)
             before = cells
     return counts
 

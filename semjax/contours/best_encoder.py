@@ -87,8 +87,8 @@ class Sender:
         for t in np.flatnonzero(steps > 4 * usual + 50 * self.plan.lam):
             frame, pred = self._move(self.x[t - 1], t, self.plan.lam)
             if self.plan.lossless:
-                cells = self.x[t]
-                new, moved = (prices.bits_of_cells(cells, pred, pred, k, self.table).sum() for k in (0, 1))
+                cells, near = self.x[t], prices.surroundings(pred)
+                new, moved = (prices.bits_of_cells(cells, pred, near, k, self.table).sum() for k in (0, 1))
             else:
                 before = (self.x[t - 1], self.x[t - 1])
                 moved = self._choose(t, FORWARD, pred, before, self.plan.lam, frame).cost
@@ -186,13 +186,13 @@ class Sender:
                 full = enlarge(cells, s, *truth.shape, WEIGHTS, carry, grid, pred)
                 best_one = _Choice(frame, full, error + lam * bits, bits)
         if self.counts is not None and not best_one.frame.skip:
-            prices.count(best_one.frame.cells, grid, grid, nref, self.counts)
+            prices.count(best_one.frame.cells, grid, prices.surroundings(grid), nref, self.counts)
         return best_one
 
     def _cells(self, t, start, grid, pred, nref, lam):
         """Cells that frame t might have: (cells, carry, error, bits) of each; nref 0: without a prediction."""
         s, thorough = self.plan.scale, self.plan.thorough
-        places = (self.x[t], self._far(t), grid, grid, nref)
+        places = (self.x[t], self._far(t), grid, prices.surroundings(grid), nref)
         maps = (*places, s, WEIGHTS, self.weights, lam, self.table)
 
         def refined(cells, carry, sweeps=_SWEEPS):

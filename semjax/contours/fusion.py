@@ -38,7 +38,7 @@ def _part(cells, other, seen, stack, box, r, c, tile, offset):
 
 
 @njit(cache=True, nogil=True)
-def _fuse_tiles(cells, other, truth, far, g1, g2, nref, wt, lam, table, tile, offset):
+def _fuse_tiles(cells, other, truth, far, g1, near, nref, wt, lam, table, tile, offset):
     """One round of `fuse` with tiles of one size, their grid shifted by `offset` cells both ways."""
     h, w = cells.shape
     seen = np.zeros((h, w), np.bool_)
@@ -50,25 +50,25 @@ def _fuse_tiles(cells, other, truth, far, g1, g2, nref, wt, lam, table, tile, of
                 continue
             n = _part(cells, other, seen, stack, box, r, c, tile, offset)
             window = box[0], box[1] + 3, box[2] - 1, box[3] + 3
-            gain = -lam * window_bits(cells, g1, g2, nref, *window, table)
+            gain = -lam * window_bits(cells, g1, near, nref, *window, table)
             for k in range(n):
                 y, x = stack[k]
                 a, was, now = truth[y, x], cells[y, x], other[y, x]
                 gain += ((wt[a] + wt[now]) * (a != now) - (wt[a] + wt[was]) * (a != was)) * far[y, x]
                 old[k], cells[y, x] = was, now
-            gain += lam * window_bits(cells, g1, g2, nref, *window, table)
+            gain += lam * window_bits(cells, g1, near, nref, *window, table)
             if gain >= -1e-9:
                 for k in range(n):
                     cells[stack[k, 0], stack[k, 1]] = old[k]
 
 
 @njit(cache=True, nogil=True)
-def fuse(cells, other, truth, far, g1, g2, nref, wt, lam, table):
+def fuse(cells, other, truth, far, g1, near, nref, wt, lam, table):
     """Take over into `cells` what pays of its differences from `other`, in place. Cells of one pixel.
 
-    cells, other, truth, g1, g2: uint8 [H, W], the last two predictions (see `prices.context`, also for nref and
-    table). far: float32 [H, W] and wt: float64 [256], what wrong pixels cost; lam: what a bit does.
+    cells, other, truth, g1: uint8 [H, W], the last the prediction; near: its `prices.surroundings`; nref, table: see
+    `prices.context`. far: float32 [H, W] and wt: float64 [256], what wrong pixels cost; lam: what a bit does.
     """
     for tile in _TILES:
         for offset in (0, tile // 2):
-            _fuse_tiles(cells, other, truth, far, g1, g2, nref, wt, lam, table, tile, offset)
+            _fuse_tiles(cells, other, truth, far, g1, near, nref, wt, lam, table, tile, offset)
