@@ -11,7 +11,7 @@ from numba import njit
 from semjax.contours.prices import window_bits
 from semjax.entropy import binary as eb
 
-_TILES = (64, 32, 16, 8)  # cells a side; differences are taken over tile by tile, larger ones first
+TILES = (64, 32, 16, 8)  # cells a side; differences are taken over tile by tile, larger ones first
 
 
 @eb.call
@@ -38,37 +38,39 @@ def _part(cells, other, seen, stack, box, r, c, tile, offset):
 
 
 @njit(cache=True, nogil=True)
-def _fuse_tiles(cells, other, truth, far, g1, near, nref, wt, lam, table, tile, offset):
-    """One round of `fuse` with tiles of one size, their grid shifted by `offset` cells both ways."""
-    h, w = cells.shape
-    seen = np.zeros((h, w), np.bool_)
+def _fuse_tiles(cells, other, places, truth, far, g1, near, nref, wt, lam, table, tile, offset):
+    """One round of `fuse` with tiles of one size, their grid shifted by `offset` cells both ways.
+
+    places: int64 [n, 2], where the maps differ, from above.
+    """
+    seen = np.zeros(cells.shape, np.bool_)
     stack, old = np.zeros((tile * tile, 2), np.int64), np.zeros(tile * tile, np.uint8)
     box = np.zeros(4, np.int64)
-    for r in range(h):
-        for c in range(w):
-            if cells[r, c] == other[r, c] or seen[r, c]:
-                continue
-            n = _part(cells, other, seen, stack, box, r, c, tile, offset)
-            window = box[0], box[1] + 3, box[2] - 1, box[3] + 3
-            gain = -lam * window_bits(cells, g1, near, nref, *window, table)
+    for i in range(len(places)):
+        r, c = places[i]
+        if cells[r, c] == other[r, c] or seen[r, c]:
+            continue
+        n = _part(cells, other, seen, stack, box, r, c, tile, offset)
+        window = box[0], box[1] + 3, box[2] - 1, box[3] + 3
+        gain = -lam * window_bits(cells, g1, near, nref, *window, table)
+        for k in range(n):
+            y, x = stack[k]
+            a, was, now = truth[y, x], cells[y, x], other[y, x]
+            gain += ((wt[a] + wt[now]) * (a != now) - (wt[a] + wt[was]) * (a != was)) * far[y, x]
+            old[k], cells[y, x] = was, now
+        gain += lam * window_bits(cells, g1, near, nref, *window, table)
+        if gain >= -1e-9:
             for k in range(n):
-                y, x = stack[k]
-                a, was, now = truth[y, x], cells[y, x], other[y, x]
-                gain += ((wt[a] + wt[now]) * (a != now) - (wt[a] + wt[was]) * (a != was)) * far[y, x]
-                old[k], cells[y, x] = was, now
-            gain += lam * window_bits(cells, g1, near, nref, *window, table)
-            if gain >= -1e-9:
-                for k in range(n):
-                    cells[stack[k, 0], stack[k, 1]] = old[k]
+                cells[stack[k, 0], stack[k, 1]] = old[k]
 
 
-@njit(cache=True, nogil=True)
-def fuse(cells, other, truth, far, g1, near, nref, wt, lam, table):
+def fuse(cells, other, truth, far, g1, near, nref, wt, lam, table, tiles=TILES):
     """Take over into `cells` what pays of its differences from `other`, in place. Cells of one pixel.
 
     cells, other, truth, g1: uint8 [H, W], the last the prediction; near: its `prices.surroundings`; nref, table: see
     `prices.context`. far: float32 [H, W] and wt: float64 [256], what wrong pixels cost; lam: what a bit does.
     """
-    for tile in _TILES:
+    places = np.argwhere(cells != other)
+    for tile in tiles:
         for offset in (0, tile // 2):
-            _fuse_tiles(cells, other, truth, far, g1, near, nref, wt, lam, table, tile, offset)
+            _fuse_tiles(cells, other, places, truth, far, g1, near, nref, wt, lam, table, tile, offset)

@@ -13,8 +13,10 @@ _ONE = 3 * 16 * 4
 CONTEXTS = _INTRA * (1 + _ONE)
 SYMBOLS = 5  # 3 stands for nothing: the shipped tables count it, never
 _CORNERS = 16  # cases of the cells across the corners of a predicted one, in tables that tell them apart
+CORNER_ROWS = CONTEXTS + _INTRA * _ONE * _CORNERS  # rows of such tables
+_LEAN = 100  # cells that a context counts for in each of its cases, next to those that tables are made from
 _TRUST = 100  # cells that the static table counts for in each context, next to those of the unit
-_CORNER_TRUST = 30  # and that a context counts for in each of its cases
+_CORNER_TRUST = 30  # the same in each of its cases
 
 
 @njit(cache=True, inline="always")
@@ -209,41 +211,60 @@ def window_bits(cells, g1, near, nref, r0, r1, c0, c1, table):
 class Seen:
     """Code lengths that follow a unit: of cells with a prediction, from the static table and what was coded so far.
 
-    For cells of one pixel. They tell apart what the prediction has across a cell's corners, which the static table
-    does not: there its cases start alike. table: the static one, as from `bits_table`.
+    For cells of one pixel. table: the static one, float32 [CORNER_ROWS, SYMBOLS], as from `bits_table`.
     """
 
     def __init__(self, table: np.ndarray):
-        usual = np.exp2(-table[_INTRA:])
-        self.usual = _TRUST * usual / usual.sum(1, keepdims=True)
-        cases = np.repeat(table[_INTRA:], _CORNERS, 0)
-        self.table = np.concatenate([table, cases])
-        self.counts = np.zeros_like(self.table)
+        usual = np.exp2(-table[_INTRA:CONTEXTS])
+        self.usual = usual / usual.sum(1, keepdims=True)
+        self.cases = np.exp2(-_by_case(table))
+        self.table = table.copy()
+        self.counts = np.zeros_like(table)
         self.totals = np.zeros(len(usual), np.float32)
 
     def add(self, cells: np.ndarray, prediction: np.ndarray) -> np.ndarray:
         """Note one map of cells, uint8 [h, w], and what was predicted; returns the table, brought up to date."""
         count(cells, prediction, surroundings(prediction), 1, self.counts)
-        counts = self.counts[CONTEXTS:].reshape(-1, _CORNERS, SYMBOLS)
-        totals = counts.reshape(-1, _CORNERS * SYMBOLS).sum(1)
+        counts = _by_case(self.counts)
+        totals = counts.sum((1, 2))
         new = np.flatnonzero(totals != self.totals)
-        self.totals = totals
-        seen = counts[new].sum(1) + self.usual[new]
-        seen = counts[new] + _CORNER_TRUST * (seen / seen.sum(1, keepdims=True))[:, None]
-        bits = -np.log2(np.clip(seen / seen.sum(2, keepdims=True), 1e-5, 1))
-        self.table[CONTEXTS:].reshape(-1, _CORNERS, SYMBOLS)[new] = bits
+        self.totals, counts, usual = totals, counts[new], self.usual[new]
+        here = counts.sum(1) + _TRUST * usual
+        # what a context has come to be in this unit, times what its cases make of it elsewhere
+        expected = self.cases[new] * (here / here.sum(1, keepdims=True) / usual)[:, None]
+        seen = counts + _CORNER_TRUST * expected / expected.sum(2, keepdims=True)
+        _by_case(self.table)[new] = _bits(seen / seen.sum(2, keepdims=True))
         return self.table
 
 
 def bits_table(counts: np.ndarray) -> np.ndarray:
-    """Code lengths float32 [CONTEXTS, SYMBOLS] from counts; contexts with little to go on lean on simpler ones."""
+    """Code lengths float32 of `counts` ([CONTEXTS or CORNER_ROWS, SYMBOLS]); what is rare leans on what is simpler.
+
+    Counts that tell corners apart may have what was counted without them besides.
+    """
     k = _INTRA
-    intra, one = counts[:k], counts[k:].reshape(k, _ONE, SYMBOLS)
+    intra, one = counts[:k], counts[k:CONTEXTS].reshape(k, _ONE, SYMBOLS)
+    corners = len(counts) > CONTEXTS
+    if corners:
+        one = one + _by_case(counts).sum(1).reshape(one.shape)
     base = (intra.sum(0) + 1) / (intra.sum() + SYMBOLS)
     p0 = (intra + 2 * base) / (intra.sum(-1, keepdims=True) + 2)
     # what the prediction says, whatever the neighbourhood, and the other way round
     by_ref = one.sum(0) + 0.5
     by_ref = by_ref / by_ref.sum(-1, keepdims=True)
     p1 = (one + 3 * by_ref) / (one.sum(-1, keepdims=True) + 3)
-    p = np.concatenate([p0, p1.reshape(-1, SYMBOLS)])
-    return -np.log2(np.clip(p, 1e-5, 1)).astype(np.float32)
+    p = [p0, p1.reshape(-1, SYMBOLS)]
+    if corners:
+        cases = _by_case(counts) + _LEAN * p[1][:, None]
+        p.append((cases / cases.sum(2, keepdims=True)).reshape(-1, SYMBOLS))
+    return _bits(np.concatenate(p)).astype(np.float32)
+
+
+def _by_case(table):
+    """The rows of a table that tell corners apart: [contexts, cases, SYMBOLS]."""
+    return table[CONTEXTS:].reshape(-1, _CORNERS, SYMBOLS)
+
+
+def _bits(p):
+    """Code lengths of symbols of such probabilities."""
+    return -np.log2(np.clip(p, 1e-5, 1))

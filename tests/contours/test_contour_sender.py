@@ -45,7 +45,7 @@ def test_a_map_out_of_two_takes_the_better_part_of_each():
 @hypothesis.given(maps, maps, st.integers(0, 1), st.booleans())
 @hypothesis.settings(deadline=None, max_examples=60)
 def test_symbols_are_counted_as_they_are_priced(cells, prediction, nref, corners):
-    rows = len(prices.Seen(rate.rate_table(True)).table) if corners else prices.CONTEXTS
+    rows = prices.CORNER_ROWS if corners else prices.CONTEXTS
     unlike = np.random.default_rng(0).random((rows, prices.SYMBOLS)).astype(np.float32)
     counts, near = np.zeros_like(unlike), prices.surroundings(prediction)
     prices.count(cells, prediction, near, nref, counts)
