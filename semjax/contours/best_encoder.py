@@ -18,7 +18,8 @@ _SWEEPS = 5
 _NEAR, _EXTRA = 2, 1.5  # see `wrong_pixels.importance_of_place`
 _CLEAN_EXTRA = 3.0  # the same where outlines matter most
 _LASTING = 0.4  # how much more a wrong pixel counts if the next frame has it too, and less if not
-_STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # of the prediction, rows and columns: parts of it may fit better so
+# Rows and columns that the prediction is moved by: parts of it may fit better so.
+_STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 _STEP_TILES = (32, 16)
 _BLOCK_AHEAD = 32  # pixels a side of the blocks that find the next frame's pixels in this one
 _CLEAN_SPLIT = 2.0  # what a coded frame's bits count for then: fewer frames, each of them better

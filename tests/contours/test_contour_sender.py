@@ -27,7 +27,8 @@ def cost(cells, truth, prediction, lam, table):
 def test_a_map_out_of_two_costs_no_more_than_the_first(first, second, truth, prediction, lam):
     table = rate.rate_table(True)
     cells, far = first.copy(), np.ones(SHAPE, np.float32)
-    fuse(cells, [(second.copy(), TILES)], truth, far, prediction, prices.surroundings(prediction), 1, WEIGHTS, lam, table)
+    near = prices.surroundings(prediction)
+    fuse(cells, [(second.copy(), TILES)], truth, far, prediction, near, 1, WEIGHTS, lam, table)
     assert np.all((cells == first) | (cells == second))
     assert cost(cells, truth, prediction, lam, table) <= cost(first, truth, prediction, lam, table) + 1e-3
 
@@ -38,7 +39,8 @@ def test_a_map_out_of_two_takes_the_better_part_of_each():
     first, second = truth.copy(), truth.copy()
     first[10:20, 50:60], second[10:20, 10:20] = 0, 0
     far = np.ones(truth.shape, np.float32)
-    fuse(first, [(second, TILES)], truth, far, truth, prices.surroundings(truth), 1, WEIGHTS, 0.1, rate.rate_table(True))
+    near = prices.surroundings(truth)
+    fuse(first, [(second, TILES)], truth, far, truth, near, 1, WEIGHTS, 0.1, rate.rate_table(True))
     assert np.array_equal(first, truth)
 
 
