@@ -86,7 +86,8 @@ def majority_rates(clips) -> np.ndarray:
         before = None
         for frame in labels:
             cells = shrink(frame, 5)
-            prices.count(cells, cells if before is None else before, cells, int(before is not None), counts)
+            near = prices.surroundings(cells if before is None else before)
+            prices.count(cells, cells if before is None else before, near, int(before is not None), counts)
             before = cells
     return counts
 
@@ -187,12 +188,15 @@ def prime(tables, runs) -> dict:
 
 def fine_rates() -> np.ndarray:
     """Symbol counts of cells of one pixel, of passes that hardly lose anything, decided with the shipped prices."""
-    counts = np.zeros((prices.CONTEXTS, prices.SYMBOLS), np.float32)
-    rng, table = np.random.default_rng(0), rate.rate_table()
+    counts = np.zeros((prices.CORNER_ROWS, prices.SYMBOLS), np.float32)
+    table = rate.rate_table(True)
     for seed in range(7000, 7030):
         labels, weights = _weighed(label_clip(seed, 9, _FINE_RATES[seed % len(_FINE_RATES)]))
-        for lam, gap in ((0.06, 1), (0.1, int(rng.choice([1, 3, 8])))):
-            plan = best_encoder.Plan(1, lam * rate.edge_cost(labels, weights), gap, 1000, thorough=True)
+        edge = rate.edge_cost(labels, weights)
+        for lam in (0.06, 0.1):
+            plan = best_encoder.Plan(
+                1, lam * edge, 1, 1000, thorough=True, motion=rate.FINE_MOTION * edge, ahead=True
+            )
             codec = best.Codec(*eb.new_pricer(), *labels.shape[1:], True)
             best_encoder.Sender(labels, weights, plan, table, codec, counts).run()
     return counts
@@ -249,7 +253,7 @@ def save_rates(path: Path, counts, dtype):
     """Store those counts that are not all 0."""
     rows = np.flatnonzero(counts.sum(1))
     counts = np.minimum(np.round(counts[rows] + 0.25), np.iinfo(dtype).max).astype(dtype)
-    np.savez_compressed(path, rows=rows.astype(np.uint16), counts=counts)
+    np.savez_compressed(path, rows=rows.astype(np.uint32), counts=counts)
 
 
 if __name__ == "__main__":

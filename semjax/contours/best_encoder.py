@@ -18,6 +18,9 @@ _SWEEPS = 5
 _NEAR, _EXTRA = 2, 1.5  # see `wrong_pixels.importance_of_place`
 _CLEAN_EXTRA = 3.0  # the same where outlines matter most
 _LASTING = 0.4  # how much more a wrong pixel counts if the next frame has it too, and less if not
+# Rows and columns that the prediction is moved by: parts of it may fit better so.
+_STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
+_STEP_TILES = (32, 16)
 _BLOCK_AHEAD = 32  # pixels a side of the blocks that find the next frame's pixels in this one
 _CLEAN_SPLIT = 2.0  # what a coded frame's bits count for then: fewer frames, each of them better
 
@@ -87,8 +90,8 @@ class Sender:
         for t in np.flatnonzero(steps > 4 * usual + 50 * self.plan.lam):
             frame, pred = self._move(self.x[t - 1], t, self.plan.lam)
             if self.plan.lossless:
-                cells = self.x[t]
-                new, moved = (prices.bits_of_cells(cells, pred, pred, k, self.table).sum() for k in (0, 1))
+                cells, near = self.x[t], prices.surroundings(pred)
+                new, moved = (prices.bits_of_cells(cells, pred, near, k, self.table).sum() for k in (0, 1))
             else:
                 before = (self.x[t - 1], self.x[t - 1])
                 moved = self._choose(t, FORWARD, pred, before, self.plan.lam, frame).cost
@@ -186,13 +189,13 @@ class Sender:
                 full = enlarge(cells, s, *truth.shape, WEIGHTS, carry, grid, pred)
                 best_one = _Choice(frame, full, error + lam * bits, bits)
         if self.counts is not None and not best_one.frame.skip:
-            prices.count(best_one.frame.cells, grid, grid, nref, self.counts)
+            prices.count(best_one.frame.cells, grid, prices.surroundings(grid), nref, self.counts)
         return best_one
 
     def _cells(self, t, start, grid, pred, nref, lam):
         """Cells that frame t might have: (cells, carry, error, bits) of each; nref 0: without a prediction."""
         s, thorough = self.plan.scale, self.plan.thorough
-        places = (self.x[t], self._far(t), grid, grid, nref)
+        places = (self.x[t], self._far(t), grid, prices.surroundings(grid), nref)
         maps = (*places, s, WEIGHTS, self.weights, lam, self.table)
 
         def refined(cells, carry, sweeps=_SWEEPS):
@@ -204,7 +207,9 @@ class Sender:
                 other = grid.copy()
                 refined(cells, False, 1)
                 refined(other, False, 1)
-                fusion.fuse(cells, other, *places, self.weights, lam, self.table)
+                others = [(other, fusion.TILES)]
+                others += [(np.roll(grid, step, (0, 1)), _STEP_TILES) for step in _STEPS]
+                fusion.fuse(cells, others, *places, self.weights, lam, self.table)
             return [(cells, False, *refined(cells, False, _SWEEPS - nref))]
         out = []
         for init, carry in [(start, True), (grid, True)] if nref else [(start, False)]:

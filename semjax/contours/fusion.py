@@ -8,10 +8,10 @@ there. Source: fusion moves (Lempitsky, Rother, Roth and Blake 2010), by hill cl
 import numpy as np
 from numba import njit
 
-from semjax.contours.prices import window_bits
+from semjax.contours.prices import bits_of_cells, cell_bits
 from semjax.entropy import binary as eb
 
-_TILES = (64, 32, 16, 8)  # cells a side; differences are taken over tile by tile, larger ones first
+TILES = (64, 32, 16, 8)  # cells a side; differences are taken over tile by tile, larger ones first
 
 
 @eb.call
@@ -37,38 +37,80 @@ def _part(cells, other, seen, stack, box, r, c, tile, offset):
     return n
 
 
-@njit(cache=True, nogil=True)
-def _fuse_tiles(cells, other, truth, far, g1, g2, nref, wt, lam, table, tile, offset):
-    """One round of `fuse` with tiles of one size, their grid shifted by `offset` cells both ways."""
-    h, w = cells.shape
-    seen = np.zeros((h, w), np.bool_)
-    stack, old = np.zeros((tile * tile, 2), np.int64), np.zeros(tile * tile, np.uint8)
-    box = np.zeros(4, np.int64)
-    for r in range(h):
-        for c in range(w):
-            if cells[r, c] == other[r, c] or seen[r, c]:
-                continue
-            n = _part(cells, other, seen, stack, box, r, c, tile, offset)
-            window = box[0], box[1] + 3, box[2] - 1, box[3] + 3
-            gain = -lam * window_bits(cells, g1, g2, nref, *window, table)
-            for k in range(n):
-                y, x = stack[k]
-                a, was, now = truth[y, x], cells[y, x], other[y, x]
-                gain += ((wt[a] + wt[now]) * (a != now) - (wt[a] + wt[was]) * (a != was)) * far[y, x]
-                old[k], cells[y, x] = was, now
-            gain += lam * window_bits(cells, g1, g2, nref, *window, table)
-            if gain >= -1e-9:
-                for k in range(n):
-                    cells[stack[k, 0], stack[k, 1]] = old[k]
+@eb.call
+def _worse(other, stack, n, cells, truth, far, wt):
+    """What n cells cost more in wrong pixels if they are as in `other`."""
+    total = 0.0
+    for k in range(n):
+        y, x = stack[k]
+        a, was, now = truth[y, x], cells[y, x], other[y, x]
+        total += ((wt[a] + wt[now]) * (a != now) - (wt[a] + wt[was]) * (a != was)) * far[y, x]
+    return total
+
+
+@eb.call
+def _swap(cells, other, stack, n):
+    """Give n cells what they have in `other`, and that what they had."""
+    for k in range(n):
+        y, x = stack[k]
+        cells[y, x], other[y, x] = other[y, x], cells[y, x]
+
+
+@eb.call
+def _priced(cells, bits, g1, near, nref, table, window, limit):
+    """Whether a window's cells take fewer bits than `limit`; if so, `bits` is brought up to date."""
+    top, bottom, left, right = window
+    total = 0.0
+    for y in range(top, bottom):
+        for x in range(left, right):
+            total += cell_bits(cells, g1, near, nref, y, x, table)
+        if total >= limit:
+            return False
+    for y in range(top, bottom):
+        for x in range(left, right):
+            bits[y, x] = cell_bits(cells, g1, near, nref, y, x, table)
+    return True
 
 
 @njit(cache=True, nogil=True)
-def fuse(cells, other, truth, far, g1, g2, nref, wt, lam, table):
-    """Take over into `cells` what pays of its differences from `other`, in place. Cells of one pixel.
+def _fuse_tiles(cells, other, places, bits, truth, far, g1, near, nref, wt, lam, table, tile, offset):
+    """One round of `fuse` with tiles of one size, their grid shifted by `offset` cells both ways.
 
-    cells, other, truth, g1, g2: uint8 [H, W], the last two predictions (see `prices.context`, also for nref and
-    table). far: float32 [H, W] and wt: float64 [256], what wrong pixels cost; lam: what a bit does.
+    places: int64 [n, 2], where the maps differ, from above. bits: of all cells, kept up to date.
     """
-    for tile in _TILES:
-        for offset in (0, tile // 2):
-            _fuse_tiles(cells, other, truth, far, g1, g2, nref, wt, lam, table, tile, offset)
+    h, w = cells.shape
+    seen = np.zeros(cells.shape, np.bool_)
+    stack, box = np.zeros((tile * tile, 2), np.int64), np.zeros(4, np.int64)
+    for i in range(len(places)):
+        r, c = places[i]
+        if cells[r, c] == other[r, c] or seen[r, c]:
+            continue
+        n = _part(cells, other, seen, stack, box, r, c, tile, offset)
+        window = box[0], min(box[1] + 3, h), max(box[2] - 1, 0), min(box[3] + 3, w)
+        before = 0.0
+        for y in range(window[0], window[1]):
+            for x in range(window[2], window[3]):
+                before += bits[y, x]
+        limit = before - (_worse(other, stack, n, cells, truth, far, wt) + 1e-9) / lam
+        if limit <= 0:
+            continue
+        _swap(cells, other, stack, n)
+        if not _priced(cells, bits, g1, near, nref, table, window, limit):
+            _swap(cells, other, stack, n)
+
+
+def fuse(cells, others, truth, far, g1, near, nref, wt, lam, table):
+    """Take over into `cells` what pays of how other maps differ from it, in place. Cells of one pixel.
+
+    others: pairs of a map and the sizes of tiles to take it over by; the maps get what `cells` had.
+    cells, truth, g1, and each map: uint8 [H, W]; g1: the prediction; near: its `prices.surroundings`; nref, table: see
+    `prices.context`. far: float32 [H, W] and wt: float64 [256], what wrong pixels cost; lam: what a bit does.
+    """
+    bits = bits_of_cells(cells, g1, near, nref, table)
+    for other, tiles in others:
+        places = np.argwhere(cells != other)
+        for tile in tiles:
+            for offset in (0, tile // 2):
+                _fuse_tiles(
+                    cells, other, places, bits, truth, far, g1, near, nref, wt, lam, table, tile, offset
+                )

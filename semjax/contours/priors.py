@@ -6,6 +6,7 @@ import importlib.resources
 import numpy as np
 
 from semjax.contours import gridmodel as gm
+from semjax.contours import gridnet
 from semjax.entropy import binary as eb
 
 ASSET = "contour_tables.npz"
@@ -47,8 +48,8 @@ def load(fine: bool = False) -> dict[str, np.ndarray]:
 def networks(tables: dict[str, np.ndarray]) -> list[tuple[np.ndarray, ...]]:
     """The two networks of some tables, of lossy and of lossless maps, as `gridmodel.code_map` takes them.
 
-    int32 (hidden [N_FEATURES + 1, units], middle [units + 1, N_MIDDLE], out [N_MIDDLE + 1]) each; biases last. Tables
-    for cells of one pixel have one network for both.
+    Tables for cells of one pixel have one network for both.
     """
     layers = [tables[name].astype(np.int32) for name in ("hidden", "middle", "out")]
-    return [tuple(np.ascontiguousarray(layer[min(k, len(layer) - 1)]) for layer in layers) for k in range(2)]
+    picked = [[np.ascontiguousarray(layer[min(k, len(layer) - 1)]) for layer in layers] for k in range(2)]
+    return [gridnet.grouped(one, single=k == 1) for k, one in enumerate(picked)]

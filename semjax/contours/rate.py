@@ -37,11 +37,11 @@ LOSSLESS_BIT = 1.2  # what a bit of motion is worth in mispredicted pixels
 
 @functools.cache
 def rate_table(fine: bool = False) -> np.ndarray:
-    """Code lengths the encoder decides with, float32 [prices.CONTEXTS, prices.SYMBOLS]; fine: of 1-pixel cells."""
+    """Code lengths the encoder decides with, see `prices.bits_table`; fine: of 1-pixel cells, with corners."""
     asset = FINE_RATES_ASSET if fine else RATES_ASSET
     with importlib.resources.files("semjax.assets").joinpath(asset).open("rb") as file:
         stored = np.load(file)
-        counts = np.zeros((prices.CONTEXTS, prices.SYMBOLS), np.float32)
+        counts = np.zeros((prices.CORNER_ROWS if fine else prices.CONTEXTS, prices.SYMBOLS), np.float32)
         counts[stored["rows"]] = stored["counts"]
     return prices.bits_table(counts)
 

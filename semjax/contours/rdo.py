@@ -28,14 +28,14 @@ _LONGEST = 16  # run of cells that change together, see `_try_runs`
 
 
 @njit(cache=True)
-def _undecided(cells, start, g1, g2):
+def _undecided(cells, start, g1):
     """Cells that a neighbour, the truth or a prediction would label otherwise: bool [h, w]."""
     h, w = cells.shape
     out = np.zeros((h, w), np.bool_)
     for r in range(h):
         for c in range(w):
             v = cells[r, c]
-            out[r, c] = (v != start[r, c]) | (v != g1[r, c]) | (v != g2[r, c])
+            out[r, c] = (v != start[r, c]) | (v != g1[r, c])
         for c in range(w - 1):
             differs = cells[r, c] != cells[r, c + 1]
             out[r, c] |= differs
@@ -56,12 +56,12 @@ def _undecided(cells, start, g1, g2):
 
 
 @eb.call
-def _candidates(cells, start, g1, g2, r, c, cand):
+def _candidates(cells, start, g1, r, c, cand):
     """Labels that cell (r, c) might take instead of its own, written to cand; how many."""
     h, w = cells.shape
     now = cells[r, c]
     n = 0
-    for q in range(12):
+    for q in range(11):
         if q < 9:
             rr, cc = r + q // 3 - 1, c + q % 3 - 1
             if rr < 0 or cc < 0 or rr >= h or cc >= w:
@@ -69,10 +69,8 @@ def _candidates(cells, start, g1, g2, r, c, cand):
             v = cells[rr, cc]
         elif q == 9:
             v = start[r, c]
-        elif q == 10:
-            v = g1[r, c]
         else:
-            v = g2[r, c]
+            v = g1[r, c]
         known = v == now
         for j in range(n):
             if cand[j] == v:
@@ -86,7 +84,7 @@ def _candidates(cells, start, g1, g2, r, c, cand):
 @eb.call
 def _try_pairs(cells, bits, err, fresh, cand, n, maps, r, c):
     """Give (r, c) and the cell east or south of it one of n labels together, in place, if it pays; whether it did."""
-    truth, far, g1, g2, nref, s, weights, wt, lam, table, carry, held, columns, scratch, block = maps
+    truth, far, g1, near, nref, s, weights, wt, lam, table, carry, held, columns, scratch, block = maps
     h, w = cells.shape
     now = cells[r, c]
     for j in range(n):
@@ -103,7 +101,7 @@ def _try_pairs(cells, bits, err, fresh, cand, n, maps, r, c):
                     if y >= r and x >= c - 1:
                         gain -= lam * bits[y, x]
             cells[r, c] = cells[r2, c2] = cand[j]
-            gain += lam * window_bits(cells, g1, g2, nref, r, bottom, c - 1, right, table)
+            gain += lam * window_bits(cells, g1, near, nref, r, bottom, c - 1, right, table)
             k = 0
             for y in range(top, bottom):
                 for x in range(left, right):
@@ -120,7 +118,7 @@ def _try_pairs(cells, bits, err, fresh, cand, n, maps, r, c):
                         err[y, x] = fresh[k]
                         k += 1
                         if y >= r and x >= c - 1:
-                            bits[y, x] = cell_bits(cells, g1, g2, nref, y, x, table)
+                            bits[y, x] = cell_bits(cells, g1, near, nref, y, x, table)
                 return True
             cells[r, c], cells[r2, c2] = now, was
     return False
@@ -132,7 +130,7 @@ def _try_runs(cells, bits, err, awake, cand, n, maps, r, c):
 
     For cells of one pixel: an outline moves by runs, each of its cells alone would be a corner more.
     """
-    truth, far, g1, g2, nref, wt, lam, table = maps
+    truth, far, g1, near, nref, wt, lam, table = maps
     h, w = cells.shape
     now = cells[r, c]
     for j in range(n):
@@ -166,13 +164,13 @@ def _try_runs(cells, bits, err, awake, cand, n, maps, r, c):
                 limit = before + saved / lam - 1e-9
                 for y in range(r, r1):
                     for x in range(c0, c1):
-                        after += cell_bits(cells, g1, g2, nref, y, x, table)
+                        after += cell_bits(cells, g1, near, nref, y, x, table)
                     if after > limit:
                         break
                 if after < limit:
                     for y in range(r, r1):
                         for x in range(c0, c1):
-                            bits[y, x] = cell_bits(cells, g1, g2, nref, y, x, table)
+                            bits[y, x] = cell_bits(cells, g1, near, nref, y, x, table)
                     for y in range(r, bottom + 1):
                         for x in range(c, right + 1):
                             a = truth[y, x]
@@ -185,7 +183,7 @@ def _try_runs(cells, bits, err, awake, cand, n, maps, r, c):
 
 
 @njit(cache=True, nogil=True)
-def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, sweeps, carry, pred, pairs):
+def refine(cells, start, truth, far, g1, near, nref, s, weights, wt, lam, table, sweeps, carry, pred, pairs):
     """Improve `cells` in place by changes of one cell, with `pairs` also of two, until none pays.
 
     Returns (error, bits).
@@ -199,7 +197,7 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
     err, held = np.zeros((h, w)), np.zeros((h, w))
     if carry:
         held_error(truth, far, s, wt, pred, held)
-    quiet = quiet_cells(cells, g1, g2)
+    quiet = quiet_cells(cells, g1)
     for r in range(h):
         for c in range(w):
             if s == 1 and cells[r, c] == truth[r, c]:
@@ -210,12 +208,12 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
             err[r, c] = cell_error(
                 cells, truth, far, r, c, s, weights, wt, carry, g1, held, columns, scratch, block
             )
-    bits = bits_of_cells(cells, g1, g2, nref, table)
+    bits = bits_of_cells(cells, g1, near, nref, table)
     fresh, best_fresh = np.zeros(25), np.zeros(25)
     cand = np.zeros(16, np.int64)
-    awake = _undecided(cells, start, g1, g2)
-    maps = (truth, far, g1, g2, nref, s, weights, wt, lam, table, carry, held, columns, scratch, block)
-    plain = (truth, far, g1, g2, nref, wt, lam, table)
+    awake = _undecided(cells, start, g1)
+    maps = (truth, far, g1, near, nref, s, weights, wt, lam, table, carry, held, columns, scratch, block)
+    plain = (truth, far, g1, near, nref, wt, lam, table)
     pair_fresh = np.zeros(30)
     for _ in range(sweeps):
         changes = 0
@@ -225,7 +223,7 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
                     continue
                 awake[r, c] = False
                 now = cells[r, c]
-                n = _candidates(cells, start, g1, g2, r, c, cand)
+                n = _candidates(cells, start, g1, r, c, cand)
                 if n == 0:
                     continue
                 error0 = 0.0
@@ -236,7 +234,7 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
                 best, chosen = -1e-9, now
                 for j in range(n):
                     cells[r, c] = cand[j]
-                    gain = lam * (bits_around(cells, g1, g2, nref, r, c, table) - bits0) - error0
+                    gain = lam * (bits_around(cells, g1, near, nref, r, c, table) - bits0) - error0
                     for k in range(around):
                         if gain >= best:
                             break
@@ -266,7 +264,7 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
                 cells[r, c] = chosen
                 if chosen != now:
                     changes += 1
-                    update_bits(bits, cells, g1, g2, nref, r, c, table)
+                    update_bits(bits, cells, g1, near, nref, r, c, table)
                     for k in range(around):
                         rr, cc = r + _AROUND[k, 0], c + _AROUND[k, 1]
                         if rr >= 0 and cc >= 0 and rr < h and cc < w:
@@ -283,7 +281,7 @@ def refine(cells, start, truth, far, g1, g2, nref, s, weights, wt, lam, table, s
 
 
 @njit(cache=True, nogil=True)
-def revert(cells, other, truth, far, g1, g2, nref, s, weights, wt, lam, table, carry, pred):
+def revert(cells, other, truth, far, g1, near, nref, s, weights, wt, lam, table, carry, pred):
     """Take back connected differences from `other` (cells [h, w]) that do not pay, in place; how many were."""
     h, w = cells.shape
     scratch = new_scratch(s)
@@ -313,7 +311,7 @@ def revert(cells, other, truth, far, g1, g2, nref, s, weights, wt, lam, table, c
                             seen[yy, xx] = True
                             stack[n, 0], stack[n, 1] = yy, xx
                             n += 1
-            gain = -lam * window_bits(cells, g1, g2, nref, r0, r1 + 3, c0 - 1, c1 + 3, table)
+            gain = -lam * window_bits(cells, g1, near, nref, r0, r1 + 3, c0 - 1, c1 + 3, table)
             for turn in range(2):
                 sign = -1.0 if turn == 0 else 1.0
                 for y in range(max(r0 - 2, 0), min(r1 + 3, h)):
@@ -327,7 +325,7 @@ def revert(cells, other, truth, far, g1, g2, nref, s, weights, wt, lam, table, c
                         old[k] = cells[stack[k, 0], stack[k, 1]]
                     for k in range(n):
                         cells[stack[k, 0], stack[k, 1]] = other[stack[k, 0], stack[k, 1]]
-            gain += lam * window_bits(cells, g1, g2, nref, r0, r1 + 3, c0 - 1, c1 + 3, table)
+            gain += lam * window_bits(cells, g1, near, nref, r0, r1 + 3, c0 - 1, c1 + 3, table)
             if gain < 0:
                 done += 1
             else:

@@ -39,15 +39,16 @@ def test_pairs_of_cells_keep_their_books(carry):
     s, lam, wt = 3, 3.0, np.full(256, 0.5)
     table, far = rate.rate_table(), wrong_pixels.importance_of_place(truth, 2, 1.5)
     start, grid = shrink(truth, s), shrink(before, s)
+    near = prices.surroundings(grid)
     costs = []
     for pairs in (False, True):
         cells = start.copy()
         error, bits = rdo.refine(
-            cells, start, truth, far, grid, grid, 1, s, WEIGHTS, wt, lam, table, 5, carry, before, pairs
+            cells, start, truth, far, grid, near, 1, s, WEIGHTS, wt, lam, table, 5, carry, before, pairs
         )
         full = enlarge(cells, s, *truth.shape, WEIGHTS, carry, grid, before)
         assert error == pytest.approx(wrong_pixels.wrong(full, truth, far, wt))
-        assert bits == pytest.approx(prices.bits_of_cells(cells, grid, grid, 1, table).sum(), rel=1e-5)
+        assert bits == pytest.approx(prices.bits_of_cells(cells, grid, near, 1, table).sum(), rel=1e-5)
         costs.append(error + lam * bits)
     assert costs[1] < costs[0]
 
