@@ -223,10 +223,12 @@ def encode_for_bytes(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: 
         landing = None
         if abs(off) < _FAR:
             landing = Landing(bits, encoder.depths, want, heads, near * budget - 1, budget)
-    best = best or encoder.code(STEPS - 1.0)
-    if _size(best) > budget:
-        raise rate_error(wanted, len(tiny), _size(best) + overhead)
-    return _payloads(best)
+    if best:
+        return _payloads(best)
+    least = encode_at(tiny, cfg, span, STEPS - 1.0)
+    if sum(map(len, least)) > budget:
+        raise rate_error(wanted, len(tiny), sum(map(len, least)) + overhead)
+    return least
 
 
 def rate_error(wanted: float, frames: int, least: int) -> RateError:
