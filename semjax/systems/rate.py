@@ -37,7 +37,7 @@ TEXTURE = texture.TextureConfig(tune="ssim")
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """One way to code the clip. texture_size: width and frame divisor. texture_bytes: for each frame; None: as few as
+    """One way to code the clip. texture_size: width and group. texture_bytes: for each frame; None: as few as
     can be. keyframe_gap: frames between keyframes besides cuts; 0 = none at all. captions: how many of the clip's
     captions are sent, from the first on."""
 
@@ -214,7 +214,7 @@ def _unit(info: ClipInfo) -> float:
 
 def _least_plan(coder: Coder, tolerance: float | None, width: int | None) -> Plan:
     width = width or min(32, coder.analysis.tiny.shape[2])
-    return Plan(_tolerances(coder, tolerance)[0], (width, 2), None, 0, 0, 0)
+    return Plan(_tolerances(coder, tolerance)[0], (width, max(texture.GROUPS)), None, 0, 0, 0)
 
 
 def _contour_share(bytes_per_frame: float) -> float:
