@@ -22,13 +22,12 @@ _FAR = 64  # quarter samples beyond which a neighbour moves on its own
 
 
 @eb.call
-def _halves(out, move, at_y, at_x, h, w):
-    """Vectors into both references from the frame half-way, limited: out int64 [4]."""
-    out[0], out[1] = limit_vector(-(move[0] // 2), at_y, h), limit_vector(-(move[1] // 2), at_x, w)
-    out[2], out[3] = (
-        limit_vector(move[0] - move[0] // 2, at_y, h),
-        limit_vector(move[1] - move[1] // 2, at_x, w),
-    )
+def _to_ends(out, move, part, gap, at_y, at_x, h, w):
+    """Vectors into both references from the frame `part` of `gap` frames after the first, limited: out int64 [4]."""
+    for k in range(2):
+        at, size = (at_x, w) if k else (at_y, h)
+        back = move[k] * part // gap
+        out[k], out[2 + k] = limit_vector(-back, at, size), limit_vector(move[k] - back, at, size)
 
 
 @eb.call
@@ -86,7 +85,7 @@ def find_motion(up0, up1, h, w):
                 else:
                     move[0] = centre[0] + _STEPS[sweep] * ((k == 6) - (k == 7))
                     move[1] = centre[1] + _STEPS[sweep] * ((k == 8) - (k == 9))
-                _halves(v, move, i * BLOCK, j * BLOCK, h, w)
+                _to_ends(v, move, 1, 2, i * BLOCK, j * BLOCK, h, w)
                 cost = _SMOOTH * _apart(found, i, j, move[0], move[1]) * ((y1 - y0) * (x1 - x0)) // 256
                 if cost < best:
                     cost += _unlike(up0, up1, v, y0, y1, x0, x1, best - cost)
@@ -105,13 +104,11 @@ def fields_at(found, part, gap, h, w):
     first = np.zeros((*found.shape[:2], 5), np.int32)
     second = np.zeros((*found.shape[:2], 5), np.int32)
     second[:, :, 0] = 1
+    v = np.zeros(4, np.int64)
     for i in range(found.shape[0]):
         for j in range(found.shape[1]):
-            for k in range(2):
-                at, size = (j * BLOCK, w) if k else (i * BLOCK, h)
-                back = found[i, j, k] * part // gap
-                first[i, j, 1 + k] = limit_vector(-back, at, size)
-                second[i, j, 3 + k] = limit_vector(found[i, j, k] - back, at, size)
+            _to_ends(v, found[i, j], part, gap, i * BLOCK, j * BLOCK, h, w)
+            first[i, j, 1:3], second[i, j, 3:5] = v[:2], v[2:]
     return first, second
 
 

@@ -150,6 +150,11 @@ class AheadEncoder:
             bits += left_over(plans, unit.bits, self._made[u])
         return bits, (bits_of(coded) - sum(bits)) / 8
 
+    def code_sparing(self, knob: float) -> list[Ahead]:
+        """All units at one knob, without what `spare` leaves out at it."""
+        coded = self.code(knob)
+        return self.code(knob) if self.spare(coded)[1] else coded
+
     def error(self, coded: list[Ahead]) -> float:
         """Squared error in RGB of coded units."""
         total = 0.0
@@ -272,9 +277,7 @@ def encode_for_psnr(tiny: np.ndarray, cfg: TextureConfig, span: int) -> list[byt
     tried: dict[float, list[bytes]] = {}
 
     def quality(knob: float) -> float:
-        coded = encoder.code(knob)
-        if not tried and encoder.spare(coded)[1]:
-            coded = encoder.code(knob)
+        coded = encoder.code(knob) if tried else encoder.code_sparing(knob)
         tried[knob] = _payloads(coded)
         return 10 * math.log10(255.0**2 * tiny.size / max(encoder.error(coded), 1e-9))
 
@@ -284,6 +287,4 @@ def encode_for_psnr(tiny: np.ndarray, cfg: TextureConfig, span: int) -> list[byt
 
 def encode_at(tiny: np.ndarray, cfg: TextureConfig, span: int, knob: float) -> list[bytes]:
     """Payloads with look-ahead at one knob."""
-    encoder = AheadEncoder(tiny, cfg, span)
-    coded = encoder.code(knob)
-    return _payloads(encoder.code(knob) if encoder.spare(coded)[1] else coded)
+    return _payloads(AheadEncoder(tiny, cfg, span).code_sparing(knob))
