@@ -30,6 +30,7 @@ from evaluation.peers import PEERS
 
 from semjax._progress import progress
 from semjax.errors import InputError, SemjaxError
+from semjax.systems.generators import suited
 
 RADIO = ("awgn", "rayleigh", "rician")
 OVER_LINKS = ("x264", "x265")  # the others' decoders stop at the first missing frame
@@ -40,8 +41,9 @@ class Args:
     """What to compare.
 
     bitrates are bits a second, before the channel; seeds are those of the systems and of the channel; snr is Es/N0 in
-    dB, for the radio channels, loss the share of packets lost, for the channel "loss"; frames limits every clip;
-    found_labels ignores given label maps; jobs is the number of processes.
+    dB, for the radio channels, loss the share of packets lost, for the channel "loss"; generator is none, tiny, a
+    folder of weights, or auto, what each system paints with by default; frames limits every clip; found_labels ignores
+    given label maps; jobs is the number of processes.
     """
 
     clips: tyro.conf.Positional[tuple[Path, ...]]
@@ -118,7 +120,7 @@ def system_tasks(args: Args, paths: list[ClipPaths]) -> list[runs.Task]:
             clip,
             system,
             (point,),
-            args.generator,
+            str(suited(args.generator, system)),
             (seed,),
             args.frames,
             not args.found_labels,
@@ -180,7 +182,8 @@ def write(args: Args, ledger: runs.Ledger, paths: list[ClipPaths], tasks: list[r
         print(f"{row['clip']}, {row['method']}, {tables.point_name(row)}: {row['error']}", file=sys.stderr)
     if not rows:
         raise InputError("no run ended well, so there is nothing to compare; the reasons are above")
-    method = next(row["method"] for row in rows if row["kind"] == "system")
+    ours = {row["method"].partition(":")[0]: row["method"] for row in rows if row["kind"] == "system"}
+    method = next(ours[system] for system in args.systems if system in ours)  # in whatever order runs ended
     means, against = tables.summary_cells(rows), tables.paired_cells(rows, method)
     text = tables.markdown(*means) + f"\n{method} minus each other method:\n\n" + tables.markdown(*against)
     (args.out / "tables.md").write_text(text)

@@ -30,6 +30,9 @@ _TAIL = 0.3  # of the budget: the part of a pass that is coded again when the pa
 _RETRIES = 3
 _MOST = 12  # step indices by which a steered frame may be off
 _STRUCTURE = 0.3  # see Effort, for tune ssim (measured)
+_STEADY = 1.0  # see `frames_to_make`, for tune ssim (measured)
+_NEAR = 0.15  # log of a pass's rate to the budget up to which it tells which frames to make
+_SPARE_TRIES = 3  # passes after which it has to
 _HOLD = 1.2  # step indices that effort makes up for before the step itself moves
 # After every pass: what share of the budget is near enough, and how far below it the next pass aims.
 _PASSES = (*[(0.985, 0.006)] * 2, (0.985, 0.01), (0.975, 0.012), (0.96, 0.015), *[(0.9, 0.02)] * 3)
@@ -125,6 +128,9 @@ class AheadEncoder:
         self._size, self._cfg = (tiny.shape[2], tiny.shape[1]), cfg
         self._motion: list[dict[int, np.ndarray]] = [{} for _ in self.truth]  # what the last pass found
         self._made: list[frozenset[int]] = [frozenset()] * len(self.truth)
+        self._steady = _STEADY if cfg.tune == "ssim" else 0.0
+        self._spare_tries = 0
+        self.settled = False  # whether the frames to make are chosen for good, see `spare_near`
 
     def code(self, knob: float, landing: Landing | None = None) -> list[Ahead]:
         """All units at one knob; with `landing`, steered by it."""
@@ -146,9 +152,22 @@ class AheadEncoder:
         bits = []
         for u, (planes, unit) in enumerate(zip(self.planes, coded)):
             plans = unit.head.plans(len(self.truth[u]))
-            self._made[u] = frames_to_make(planes, unit.planes, plans, unit.bits, unit.prices)
+            self._made[u] = frames_to_make(planes, unit.planes, plans, unit.bits, unit.prices, self._steady)
             bits += left_over(plans, unit.bits, self._made[u])
         return bits, (bits_of(coded) - sum(bits)) / 8
+
+    def spare_near(self, coded: list[Ahead], wanted: float) -> tuple[list[float], float]:
+        """As `spare`, but until a pass comes near `wanted` bytes with what it leaves out the next codes all again.
+
+        A pass much coarser than what will be sent takes too much for as good as coded, a finer one too little.
+        """
+        bits, saved = self.spare(coded)
+        self._spare_tries += 1
+        off = math.log((_size(coded) - saved) / max(wanted, 1.0))
+        self.settled = abs(off) < _NEAR or self._spare_tries == _SPARE_TRIES
+        if not self.settled:
+            self._made = [frozenset()] * len(self.truth)
+        return bits, saved
 
     def code_sparing(self, knob: float) -> list[Ahead]:
         """All units at one knob, without what `spare` leaves out at it."""
@@ -202,13 +221,13 @@ def encode_for_bytes(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: 
     knob = guess_knob(encoder.planes, wanted * cfg.frame_divisor)
     best, landing, before, slope = None, None, None, SLOPE
     low, high = -1.0, STEPS + 0.0  # knobs that turned out too fine and coarse enough
-    for turn, (near, margin) in enumerate(_PASSES):
+    for near, margin in _PASSES:
         coded = encoder.code(knob, landing)
         size = _size(coded)
         bits, saved = [b for unit in coded for b in unit.bits], 0.0
         heads = size - sum(bits) / 8
-        if turn == 0:
-            bits, saved = encoder.spare(coded)
+        if not encoder.settled:
+            bits, saved = encoder.spare_near(coded, budget)
         if saved:
             size -= saved
         else:
@@ -226,7 +245,7 @@ def encode_for_bytes(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: 
         if not low < knob < high:
             knob = round((max(low, 0.0) + min(high, STEPS - 1.0)) / 2, 2)
         landing = None
-        if abs(off) < _FAR:
+        if encoder.settled and abs(off) < _FAR:  # else the pass codes frames that the plan has no bits for
             landing = Landing(bits, encoder.depths, want, heads, near * budget - 1, budget)
     if best:
         return _payloads(best)

@@ -23,6 +23,7 @@ WIDTHS = (32, 48, 64, 80, 96, 128, 160, 192, 256)
 _STRETCH = 64  # frames that are looked at; the choice from 48 of 60 is often another, and worse
 _EACH = 3  # every so many of them are compared
 _OCTAVE = 0.03  # likeness that twice the bytes bring, about (measured)
+_DECIBEL = 0.01  # likeness that a decibel counts for: it decides where structure sees no difference
 _WHOLE = 1.5  # times the width of the largest tiny frames, below which these count as whole pictures
 _PATIENCE, _CLEARLY = 2, 0.025  # worse sizes in a row, or one so much worse, after which none will be better
 _NEAR, _TRIES = 0.1, 4  # log of a trial's bytes over those wanted that is near enough; passes to get there
@@ -101,13 +102,13 @@ class _Trials:
         cfg = dataclasses.replace(self._cfg, group=group)
         encoder = AheadEncoder(pixels.shrink(self._tiny, width), cfg, self._span)
         knob = guess_knob(encoder.planes, self._wanted * cfg.frame_divisor)
-        before, slope = None, SLOPE
-        for turn in range(_TRIES):
+        before, slope, wanted = None, SLOPE, self._wanted * len(self._tiny)
+        for _ in range(_TRIES):
             coded = encoder.code(knob)
             size, saved = sum(len(unit.payload) for unit in coded), 0.0
-            if turn == 0 and sparing:
-                saved = encoder.spare(coded)[1]
-            off = math.log((size - saved) / (self._wanted * len(self._tiny)))
+            if sparing and not encoder.settled:
+                saved = encoder.spare_near(coded, wanted)[1]
+            off = math.log((size - saved) / wanted)
             if abs(off) < _NEAR and not saved:
                 break
             if before and abs(knob - before[0]) > 1:
@@ -117,6 +118,7 @@ class _Trials:
         parts = zip(coded, encoder.truth)
         shown = np.concatenate([fill_in(pixels.to_rgb(u.planes), u.head, len(t)) for u, t in parts])
         size = self._tiny.shape[2], self._tiny.shape[1]
-        enlarged = (cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC) for frame in shown[::_EACH])
+        enlarged = [cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC) for frame in shown[::_EACH]]
         alike = [likeness(a, self._look(b)) for a, b in zip(self._truth, enlarged)]
-        return float(np.mean(alike)) - _OCTAVE * off / math.log(2)
+        decibels = cv2.PSNR(self._tiny[::_EACH], np.stack(enlarged))
+        return float(np.mean(alike)) + _DECIBEL * decibels - _OCTAVE * off / math.log(2)

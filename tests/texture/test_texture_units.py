@@ -16,7 +16,7 @@ from texture_clips import moving, psnr
 from semjax import texture
 from semjax._varint import read_varint
 from semjax.errors import RateError, StreamError
-from semjax.texture import TextureConfig, between, motion, tables, unit
+from semjax.texture import TextureConfig, between, motion, rate, sparing, tables, unit
 from semjax.texture.deblock import deblock
 from semjax.texture.frames import plan_unit
 from semjax.texture.pixels import to_rgb
@@ -132,6 +132,36 @@ def test_what_moves_evenly_is_made_and_what_does_not_is_coded():
     (payload,) = texture.encode_units(coded, TextureConfig(step=30), 17)
     shown, _ = unit.decode_unit(payload, 17)
     assert min(psnr(a, b) for a, b in zip(shown, coded)) > 28, "frames out of line are sent"
+
+
+def test_a_frame_whose_error_jumps_is_made_where_steadiness_counts():
+    light = np.repeat([2000, 1990, 2000], 24 * 32).astype(np.int32).reshape(3, 24, 32)
+    shown = light + np.int32([10, -17, 10])[:, None, None]  # made from its neighbours the middle is off by 20
+
+    def made(steady):
+        bits = prices = [1.0] * 3
+        return sparing.frames_to_make([light], [shown], plan_unit(3, 8, True), bits, prices, steady)
+
+    assert made(0.0) == frozenset() and made(1.0) == {1}
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_a_first_guess_far_too_coarse_does_not_decide_what_is_made(monkeypatch, odd):
+    clip = moving(24, 48, 96, 1).astype(float)
+    clip += np.random.default_rng(1).normal(0, 12, clip.shape)
+    if odd:
+        clip[1::2] += 20
+    clip = np.clip(clip, 0, 255).astype(np.uint8)
+    cfg = TextureConfig(bytes_per_frame=40, tune="ssim")
+
+    def quality():
+        (payload,) = texture.encode_units(clip, cfg, 24)
+        assert len(payload) <= 24 * 40
+        return psnr(unit.decode_unit(payload, 24)[0], clip)
+
+    usual, guess = quality(), rate.guess_knob
+    monkeypatch.setattr(rate, "guess_knob", lambda *given: guess(*given) + 50)
+    assert quality() > usual - 1
 
 
 def test_joint_motion_is_found_and_frames_are_made_along_it():
