@@ -38,6 +38,11 @@ class Plan:
     lossless: bool = False  # with scale 1
     motion: float | None = None  # weighted error a bit of motion must save; None: a multiple of a cell's bit
     ahead: bool = False  # mind what will still be wrong in the next frame; with scale 1
+    late: tuple[int, float] | None = None  # a frame from which on another `lam` counts, and that
+
+    def price(self, t) -> float:
+        """Weighted error a bit of frame t is worth."""
+        return self.late[1] if self.late and t >= self.late[0] else self.lam
 
 
 @dataclasses.dataclass
@@ -87,15 +92,17 @@ class Sender:
         steps = np.array([0.0] + [self._wrong(self.x[t - 1], t) for t in range(1, len(self.x))])
         usual = np.median(steps[1:]) if len(steps) > 1 else 0.0
         cuts = []
-        for t in np.flatnonzero(steps > 4 * usual + 50 * self.plan.lam):
-            frame, pred = self._move(self.x[t - 1], t, self.plan.lam)
+        lams = [self.plan.price(t) for t in range(len(self.x))]
+        for t in np.flatnonzero(steps > 4 * usual + 50 * np.array(lams)):
+            lam = lams[t]
+            frame, pred = self._move(self.x[t - 1], t, lam)
             if self.plan.lossless:
                 cells, near = self.x[t], prices.surroundings(pred)
                 new, moved = (prices.bits_of_cells(cells, pred, near, k, self.table).sum() for k in (0, 1))
             else:
                 before = (self.x[t - 1], self.x[t - 1])
-                moved = self._choose(t, FORWARD, pred, before, self.plan.lam, frame).cost
-                new = self._choose(t, INTRA, None, None, self.plan.lam).cost
+                moved = self._choose(t, FORWARD, pred, before, lam, frame).cost
+                new = self._choose(t, INTRA, None, None, lam).cost
             if new < moved:
                 cuts.append(int(t))
         return cuts
@@ -127,19 +134,19 @@ class Sender:
             if self.plan.ahead and t + 1 < len(self.x):
                 # What is put right stays right in the frames predicted from this one, as long as it is so there.
                 size, later = _BLOCK_AHEAD, self.x[t + 1]
-                vectors, _ = blocks.search(later, self.x[t], self.weights, size, 1, self.plan.lam, 1)
+                vectors, _ = blocks.search(later, self.x[t], self.weights, size, 1, self.plan.price(t), 1)
                 lasts = blocks.shift(later, vectors, size, 1) == self.x[t]
                 self.far[t] *= np.where(lasts, 1 + _LASTING, 1 - _LASTING).astype(np.float32)
         return self.far[t]
 
     def _intra(self, t):
-        choice = self._choose(t, INTRA, None, None, self.plan.lam)
+        choice = self._choose(t, INTRA, None, None, self.plan.price(t))
         self.out[t] = self.codec.frame(INTRA, None, None, 0, choice.frame)
 
     def _anchor(self, a, b, fresh):
         older = self.out[max(a - 1, fresh)]
         last = self.out[a].copy()
-        lam = self.plan.lam
+        lam = self.plan.price(b)
         frame, pred = self._move(last, b, lam)
         behind = (last, older)
         choice = self._choose(b, FORWARD, pred, behind, lam, frame)
@@ -226,24 +233,25 @@ class Sender:
             return 0.0, None
         lossless = self.plan.lossless
         middle = (a + b) // 2
+        lam = self.plan.price(middle)
         way = self.codec.between(first, last)
         pred = way.frame(middle - a, b - a)
         cost = self._wrong(pred, middle)
         others = [t for t in range(a + 1, b) if t != middle]
-        if cost < 12 * self.plan.lam:
+        if cost < 12 * lam:
             cost += self._interpolated(way, a, b, others)
-            if cost < 12 * self.plan.lam and not (lossless and cost > 0):
+            if cost < 12 * lam and not (lossless and cost > 0):
                 return cost, None
             others = []
-        choice = self._choose(middle, MIDDLE, pred, (first, last), self.plan.lam)
+        choice = self._choose(middle, MIDDLE, pred, (first, last), lam)
         if cost > 2 * choice.cost:  # so bad in the middle that its neighbours need no look
             cost, others = math.inf, []
         cost += self._interpolated(way, a, b, others)
         left, left_tree = self._interval(a, middle, first, choice.full)
         right, right_tree = self._interval(middle, b, choice.full, last)
-        split = choice.cost + left + right + 2 * self.plan.lam
+        split = choice.cost + left + right + 2 * lam
         if self.plan.clean:
-            split += (_CLEAN_SPLIT - 1) * self.plan.lam * (choice.bits + 2)
+            split += (_CLEAN_SPLIT - 1) * lam * (choice.bits + 2)
         if split < cost or lossless:
             return split, (choice, pred, left_tree, right_tree)
         return cost, None
