@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from semjax.contours import best, blocks, fusion, prices, rdo, wrong_pixels
+from semjax.contours import again, best, blocks, fusion, prices, rdo, wrong_pixels
 from semjax.contours.best import Codec, Frame
 from semjax.contours.between import between, sliding
 from semjax.contours.grid import WEIGHTS, enlarge, shrink
@@ -57,12 +57,14 @@ class Sender:
     """Chooses and codes the frames of one unit.
 
     labels: uint8 [n, H, W]. weights: float64 [256], cost of a wrong pixel by its label (true and decoded added).
-    table: see `prices.bits_table`. counts: where to note symbols for training that table, or None.
+    table: see `prices.bits_table`. counts: where to note symbols for training that table, or None. earlier: maps of an
+    earlier pass with cells of one pixel to start from, uint8 [n, H, W], or None.
     """
 
-    def __init__(self, labels, weights, plan: Plan, table, codec: Codec, counts=None):
+    def __init__(self, labels, weights, plan: Plan, table, codec: Codec, counts=None, earlier=None):
         self.x, self.weights, self.plan, self.table, self.codec = labels, weights, plan, table, codec
-        self.counts = counts
+        self.counts, self.earlier = counts, earlier
+        self.starts = None  # frames without a prediction, once it is known which
         self.far = {}
         self.seen = None if plan.scale > 1 or plan.lossless else prices.Seen(table)
         self.out = np.empty_like(labels)
@@ -71,11 +73,11 @@ class Sender:
         """Code the unit; returns the decoder's maps uint8 [n, H, W]."""
         codec, plan, n = self.codec, self.plan, len(self.x)
         codec.ways(*self._ways())
+        self.starts = self._starts()
         self._intra(0)
-        cuts = self._cuts()
         a, fresh = 0, 0
         while a < n - 1:
-            due = min(fresh + (plan.period or n), next((t for t in cuts if t > a), n))
+            due = next((t for t in self.starts if t > a), n)
             codec.flag(best._INTRA_FLAG, due == a + 1)
             if due == a + 1:
                 self._intra(due)
@@ -86,6 +88,14 @@ class Sender:
             self._anchor(a, a + gap, fresh)
             a += gap
         return self.out
+
+    def _starts(self) -> list[int]:
+        """Frames without a prediction, in order."""
+        cuts, out = set(self._cuts()), [0]
+        for t in range(1, len(self.x)):
+            if t in cuts or t - out[-1] == self.plan.period:
+                out.append(t)
+        return out
 
     def _cuts(self) -> list[int]:
         """Frames that have so little in common with the frame before that they are cheaper without it."""
@@ -208,6 +218,8 @@ class Sender:
         def refined(cells, carry, sweeps=_SWEEPS):
             return rdo.refine(cells, start, *maps, sweeps, carry, pred, thorough)
 
+        if s == 1 and self.earlier is not None and self.starts is not None:
+            return [self._again(t, grid, nref, lam)]
         if s == 1:
             cells = start.copy()
             if nref:
@@ -226,6 +238,21 @@ class Sender:
                 error, bits = refined(cells, carry)
             out.append((cells, carry, error, bits))
         return out
+
+    def _again(self, t, grid, nref, lam):
+        """Cells of one pixel made from those of the earlier pass, with what follows there in mind; as `_cells`."""
+        cells, follow, motion = self.earlier[t].copy(), None, Frame()
+        if t + 1 < len(self.x) and t + 1 not in self.starts:
+            follow = self.earlier[t + 1]
+            motion, _ = self._move(cells, t + 1, self.plan.price(t + 1))
+        vectors, size = motion.vectors, blocks.SIZES[motion.size]
+        if not size:
+            vectors, size = np.zeros((1, 1, 2), np.int64), max(cells.shape)
+        prices_of = (self.weights, lam, self.table)
+        error, bits = again.improve(
+            cells, self.x[t], self._far(t), grid, nref, *prices_of, follow, vectors, size
+        )
+        return cells, False, error, bits
 
     def _interval(self, a, b, first, last):
         """How to send the frames between two: (cost, None to interpolate or (choice, left, right))."""

@@ -25,8 +25,11 @@ _FINEST, _COARSEST = 0.25, float(MAX_SCALE)
 EVENNESS = 0.3
 _TRIES = 7
 _CLOSE = 0.015  # share of the allowed loss that a search may leave unused
-_LANDED, _LANDINGS = 0.003, 4  # the same for cells of one pixel in the end, and how many passes that may take
-_NEARBY = 1.05  # a loss that is near enough to the allowed one for steps of a frame to be small
+_LANDED = 0.003  # the same for cells of one pixel in the end
+_ROUNDS, _AT_LEAST = 6, 4  # passes made from one another that it takes at most, and at least
+_LANDINGS = 3  # of them between one that meets the target and one that does not
+_POWER, _LEAP = 4.0, 0.17  # the power of 1 / loss that lambda goes with there, and how far at once
+_SAVED = 0.9  # share of its bytes that a payload may have left after that
 FINE_CELLS = 2  # pixels a cell up to which, at a target mIoU, the tables for fine cells are the better ones
 _NEARLY_FINE = 4  # pixels a cell from which on cells of one are tried too, whatever those between are worth
 _IN_VAIN = 0.1  # share of the usual lambda below which a smaller one is no help
@@ -114,6 +117,7 @@ class Passes:
 
     def __init__(self, labels: np.ndarray, cfg: ContourConfig, evenness: float = 0.0, clean: bool = False):
         self.labels, self.cfg, self.clean = labels, cfg, clean
+        self.last = None, None  # payload of the latest pass, and its maps
         self.made = {}  # settings of payloads made by `at`: {payload: (scale, lam)}
         self.weights = pixel_weights(labels, cfg, evenness)
         self.edge = edge_cost(labels, self.weights)
@@ -129,30 +133,40 @@ class Passes:
         """The unit with cells of about `fineness` pixels: (payload, mIoU)."""
         return self.at(int(min(max(round(fineness), 2), MAX_SCALE)), KAPPA * fineness**2)
 
-    def at(self, scale: int, lam: float, late: tuple[int, float] | None = None) -> tuple[bytes, float]:
+    def at(
+        self, scale: int, lam: float, late: tuple[int, float] | None = None, earlier: bytes | None = None
+    ) -> tuple[bytes, float]:
         """The unit with cells of `scale` pixels, a bit worth `lam` wrong pixels at an outline: (payload, mIoU).
 
         late: a frame from which on a bit is worth something else, and how many wrong pixels that is.
+        earlier: a payload with cells of one pixel to make it from.
         """
         thorough = self.cfg.target_miou is not None
         gap = self.gap if scale > 1 else 1  # what needs single pixels is not to be had by interpolation
         motion = None if scale > 1 else FINE_MOTION * self.edge
-        ahead = scale == 1 and self.gap > 1
+        ahead = scale == 1 and self.gap > 1 and earlier is None
         late = late and (late[0], late[1] * self.edge)
         more = dict(motion=motion, ahead=ahead, late=late)
         plan = Plan(scale, lam * self.edge, gap, self.cfg.period, thorough, self.clean, **more)
-        payload, maps = self._send(plan, self.weights)
+        payload, maps = self._send(plan, self.weights, earlier and self._maps(earlier))
         self.made[payload] = scale, lam
+        self.last = payload, maps
         return payload, mean_iou(self.labels, maps, self.importance)
 
     def outlines(self, payload: bytes) -> float:
         """Boundary F of a payload."""
         return outlines.boundary_f(self.labels, best.decode_unit(payload, *self.labels.shape))
 
-    def _send(self, plan, weights):
+    def _maps(self, payload):
+        """What a payload decodes to."""
+        if payload == self.last[0]:
+            return self.last[1]
+        return np.stack(list(best.decode_unit(payload, *self.labels.shape)))
+
+    def _send(self, plan, weights, earlier=None):
         fine = plan.scale <= (FINE_CELLS if plan.thorough else 1)
         codec = Codec(*eb.new_encoder(), *self.labels.shape[1:], fine)
-        maps = Sender(self.labels, weights, plan, rate_table(plan.scale == 1), codec).run()
+        maps = Sender(self.labels, weights, plan, rate_table(plan.scale == 1), codec, earlier=earlier).run()
         return bytes([best.FINE_TAG if fine else best.TAG]) + eb.finish(codec.coder, codec.buf), maps
 
 
@@ -198,13 +212,12 @@ def _reach_quality(ways, target) -> tuple[bytes, Passes]:
     if target >= 1:
         return ways[0].lossless()[0], ways[0]
     search = min((_searched(way, target) for way in ways), key=lambda one: one.size())
+    exact = None
     if search.scale() <= 2:  # so fine that no loss at all may be cheaper
         exact = search.passes.lossless()[0]
-        if len(exact) < search.size():
-            return exact, search.passes
-    if search.scale() == 1:
+    if search.scale() == 1 and (exact is None or len(exact) > _SAVED * search.size()):
         search.land()
-    return search.found(), search.passes
+    return min((p for p in (search.found(), exact) if p is not None), key=len), search.passes
 
 
 def _searched(passes, target) -> "_Search":
@@ -238,9 +251,9 @@ class _Search:
     def __init__(self, passes, target):
         self.passes, self.target, self.tried = passes, target, []
 
-    def run(self, scale, lam, late=None) -> float:
-        """One more pass; its loss of mIoU, 1 where it is just the allowed one. late: see `Passes.at`."""
-        payload, quality = self.passes.at(scale, lam, late)
+    def run(self, scale, lam, late=None, earlier=None) -> float:
+        """One more pass; its loss of mIoU, 1 where it is just the allowed one. late, earlier: see `Passes.at`."""
+        payload, quality = self.passes.at(scale, lam, late, earlier)
         loss = max(1 - quality, 1e-4) / (1 - self.target)
         self.tried.append((scale, lam, loss, payload))
         return loss
@@ -288,39 +301,36 @@ class _Search:
         return len(self.found()) < len(found)
 
     def land(self):
-        """Passes with the cells and the lambda of what was found up to some frame and a larger lambda from there.
+        """Passes with cells of one pixel, each made from the one before, until hardly any of the allowed loss is left.
 
-        What one lambda leaves of the allowed loss is spent so in steps of a frame.
+        Where one misses the target and the next does not, or the other way round, some between them end it.
         """
-        scale, lam, below, _ = self._best()
-        larger = self._larger()
-        if below < 1 - _LANDED and (larger is None or larger[2] > _NEARBY):
-            most = (larger[1] / lam) ** 0.5 if larger else 1.3
-            self.run(scale, lam * min(max((1.01 / below) ** _STEEP, 1.01), most))
-            scale, lam, below, _ = self._best()
-            larger = self._larger()
-        if below >= 1 - _LANDED or larger is None:
-            return
-        _, other, above, _ = larger
-        first, last = 0, len(self.passes.labels)  # late enough is somewhere between
-        for _ in range(_LANDINGS):
-            if last - first < 2:
+        now, power = self._best(), 0.0
+        for k in range(_ROUNDS):
+            before = now
+            step = power * math.log((1 - _LANDED / 2) / now[2])
+            self.run(1, now[1] * math.exp(min(max(step, -_LEAP), _LEAP)), earlier=now[3])
+            now = self.tried[-1]
+            crossed = (now[2] > 1) != (before[2] > 1)
+            power = _POWER if crossed or not power else 2 * power
+            if k + 1 >= _AT_LEAST and crossed:
+                self._between(*sorted((before, now), key=lambda t: t[2]), before[3])
+            if k + 1 >= _AT_LEAST and (crossed or 1 - _LANDED <= now[2] <= 1):
                 return
-            late = first + (last - first) * (above - 1 + _LANDED / 2) / (above - below)
-            late = min(max(round(late), first + 1), last - 1)
-            loss = self.run(scale, lam, (late, other))
-            if 1 - _LANDED <= loss <= 1:
-                return
-            if loss < 1:
-                last, below = late, loss
-            else:
-                first, above = late, loss
 
-    def _larger(self):
-        """The pass of least lambda, above that of what was found and with its cells, that misses the target."""
-        scale, lam = self._best()[:2]
-        missed = (t for t in self.tries(scale) if t[1] > lam and t[2] > 1)
-        return min(missed, key=lambda t: t[1], default=None)
+    def _between(self, good, bad, earlier):
+        """Passes from `earlier` with the lambda of a bad one up to some frame and that of a good one from there."""
+        part = (1 - _LANDED / 2 - good[2]) / (bad[2] - good[2])
+        first, last = 0, len(self.passes.labels)  # early enough is somewhere between
+        closest = good[2]
+        for _ in range(_LANDINGS):
+            if last - first < 2 or closest >= 1 - _LANDED:
+                return
+            late = min(max(round(first + (last - first) * part), first + 1), last - 1)
+            loss = self.run(1, bad[1], (late, good[1]), earlier)
+            first, last = (late, last) if loss <= 1 else (first, late)
+            closest = loss if loss <= 1 else closest
+            part = 0.5  # losses do not add up frame by frame: no more than the side is to be trusted
 
     def _slope(self, one) -> float:
         """The power of 1 / loss that payloads grow with around a pass, as far as another with its cells says so."""

@@ -65,7 +65,7 @@ def test_a_target_that_only_fine_cells_reach():
     class Passes:
         """A clip whose loss at six-pixel cells is too much at any lambda."""
 
-        def at(self, scale, lam, late=None):
+        def at(self, scale, lam, late=None, earlier=None):
             return bytes(int(3000 / scale / (1 + lam))), 1 - 0.02 * scale - 1e-3 * lam
 
         def lossless(self):
@@ -80,7 +80,7 @@ def test_cells_of_one_pixel_are_tried_where_those_of_two_are_no_better():
 
         labels = np.zeros((1, 8, 8), np.uint8)
 
-        def at(self, scale, lam, late=None):
+        def at(self, scale, lam, late=None, earlier=None):
             size = {1: 1000, 2: 4000, 3: 2000, 4: 3000}.get(scale, 5000)
             return bytes(int(size / (1 + lam))), 1 - 0.02 * lam * (10 if scale > 4 else 1)
 
