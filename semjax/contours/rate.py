@@ -301,25 +301,42 @@ class _Search:
         return len(self.found()) < len(found)
 
     def land(self):
-        """Passes with cells of one pixel, each made from the one before, until hardly any of the allowed loss is left.
+        """Spend what is left of the allowed loss with cells of one pixel: passes that start each from the one before.
+
+        Where that is no better (streets: outlines flicker more than they move), passes between two that were tried.
+        """
+        start = self._best()
+        missed = (t for t in self.tries(1) if t[1] > start[1] and t[2] > 1)
+        larger, slope = min(missed, key=lambda t: t[1], default=None), self._slope(start)
+        self.run(1, start[1], earlier=start[3])
+        sizes = [len(t[3]) * t[2] ** slope for t in (start, self.tried[-1])]
+        if sizes[1] < sizes[0]:
+            self._rounds(start, self.tried[-1])
+        elif larger:
+            self._between(start, larger)
+
+    def _rounds(self, before, now):
+        """Passes made from one another until hardly any of the allowed loss is left; the last two of them so far.
 
         Where one misses the target and the next does not, or the other way round, some between them end it.
         """
-        now, power = self._best(), 0.0
-        for k in range(_ROUNDS):
-            before = now
+        power = _POWER / 2
+        for k in range(2, _ROUNDS + 1):
+            crossed = (now[2] > 1) != (before[2] > 1)
+            power = _POWER if crossed else 2 * power
             step = power * math.log((1 - _LANDED / 2) / now[2])
             self.run(1, now[1] * math.exp(min(max(step, -_LEAP), _LEAP)), earlier=now[3])
-            now = self.tried[-1]
-            crossed = (now[2] > 1) != (before[2] > 1)
-            power = _POWER if crossed or not power else 2 * power
-            if k + 1 >= _AT_LEAST and crossed:
+            before, now = now, self.tried[-1]
+            if k < _AT_LEAST:
+                continue
+            if (now[2] > 1) != (before[2] > 1):
                 self._between(*sorted((before, now), key=lambda t: t[2]), before[3])
-            if k + 1 >= _AT_LEAST and (crossed or 1 - _LANDED <= now[2] <= 1):
+                return
+            if 1 - _LANDED <= now[2] <= 1:
                 return
 
-    def _between(self, good, bad, earlier):
-        """Passes from `earlier` with the lambda of a bad one up to some frame and that of a good one from there."""
+    def _between(self, good, bad, earlier=None):
+        """Passes, from `earlier`, with the lambda of a bad one up to some frame and that of a good one from there."""
         part = (1 - _LANDED / 2 - good[2]) / (bad[2] - good[2])
         first, last = 0, len(self.passes.labels)  # early enough is somewhere between
         closest = good[2]
