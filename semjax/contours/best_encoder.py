@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from semjax.contours import best, blocks, fusion, prices, rdo, wrong_pixels
+from semjax.contours import again, best, blocks, fusion, prices, rdo, wrong_pixels
 from semjax.contours.best import Codec, Frame
 from semjax.contours.between import between, sliding
 from semjax.contours.grid import WEIGHTS, enlarge, shrink
@@ -38,6 +38,11 @@ class Plan:
     lossless: bool = False  # with scale 1
     motion: float | None = None  # weighted error a bit of motion must save; None: a multiple of a cell's bit
     ahead: bool = False  # mind what will still be wrong in the next frame; with scale 1
+    late: tuple[int, float] | None = None  # a frame from which on another `lam` counts, and that
+
+    def price(self, t) -> float:
+        """Weighted error a bit of frame t is worth."""
+        return self.late[1] if self.late and t >= self.late[0] else self.lam
 
 
 @dataclasses.dataclass
@@ -52,12 +57,14 @@ class Sender:
     """Chooses and codes the frames of one unit.
 
     labels: uint8 [n, H, W]. weights: float64 [256], cost of a wrong pixel by its label (true and decoded added).
-    table: see `prices.bits_table`. counts: where to note symbols for training that table, or None.
+    table: see `prices.bits_table`. counts: where to note symbols for training that table, or None. earlier: maps of an
+    earlier pass with cells of one pixel to start from, uint8 [n, H, W], or None.
     """
 
-    def __init__(self, labels, weights, plan: Plan, table, codec: Codec, counts=None):
+    def __init__(self, labels, weights, plan: Plan, table, codec: Codec, counts=None, earlier=None):
         self.x, self.weights, self.plan, self.table, self.codec = labels, weights, plan, table, codec
-        self.counts = counts
+        self.counts, self.earlier = counts, earlier
+        self.starts = None  # frames without a prediction, once it is known which
         self.far = {}
         self.seen = None if plan.scale > 1 or plan.lossless else prices.Seen(table)
         self.out = np.empty_like(labels)
@@ -66,11 +73,11 @@ class Sender:
         """Code the unit; returns the decoder's maps uint8 [n, H, W]."""
         codec, plan, n = self.codec, self.plan, len(self.x)
         codec.ways(*self._ways())
+        self.starts = self._starts()
         self._intra(0)
-        cuts = self._cuts()
         a, fresh = 0, 0
         while a < n - 1:
-            due = min(fresh + (plan.period or n), next((t for t in cuts if t > a), n))
+            due = next((t for t in self.starts if t > a), n)
             codec.flag(best._INTRA_FLAG, due == a + 1)
             if due == a + 1:
                 self._intra(due)
@@ -82,20 +89,30 @@ class Sender:
             a += gap
         return self.out
 
+    def _starts(self) -> list[int]:
+        """Frames without a prediction, in order."""
+        cuts, out = set(self._cuts()), [0]
+        for t in range(1, len(self.x)):
+            if t in cuts or t - out[-1] == self.plan.period:
+                out.append(t)
+        return out
+
     def _cuts(self) -> list[int]:
         """Frames that have so little in common with the frame before that they are cheaper without it."""
         steps = np.array([0.0] + [self._wrong(self.x[t - 1], t) for t in range(1, len(self.x))])
         usual = np.median(steps[1:]) if len(steps) > 1 else 0.0
         cuts = []
-        for t in np.flatnonzero(steps > 4 * usual + 50 * self.plan.lam):
-            frame, pred = self._move(self.x[t - 1], t, self.plan.lam)
+        lams = [self.plan.price(t) for t in range(len(self.x))]
+        for t in np.flatnonzero(steps > 4 * usual + 50 * np.array(lams)):
+            lam = lams[t]
+            frame, pred = self._move(self.x[t - 1], t, lam)
             if self.plan.lossless:
                 cells, near = self.x[t], prices.surroundings(pred)
                 new, moved = (prices.bits_of_cells(cells, pred, near, k, self.table).sum() for k in (0, 1))
             else:
                 before = (self.x[t - 1], self.x[t - 1])
-                moved = self._choose(t, FORWARD, pred, before, self.plan.lam, frame).cost
-                new = self._choose(t, INTRA, None, None, self.plan.lam).cost
+                moved = self._choose(t, FORWARD, pred, before, lam, frame).cost
+                new = self._choose(t, INTRA, None, None, lam).cost
             if new < moved:
                 cuts.append(int(t))
         return cuts
@@ -127,19 +144,19 @@ class Sender:
             if self.plan.ahead and t + 1 < len(self.x):
                 # What is put right stays right in the frames predicted from this one, as long as it is so there.
                 size, later = _BLOCK_AHEAD, self.x[t + 1]
-                vectors, _ = blocks.search(later, self.x[t], self.weights, size, 1, self.plan.lam, 1)
+                vectors, _ = blocks.search(later, self.x[t], self.weights, size, 1, self.plan.price(t), 1)
                 lasts = blocks.shift(later, vectors, size, 1) == self.x[t]
                 self.far[t] *= np.where(lasts, 1 + _LASTING, 1 - _LASTING).astype(np.float32)
         return self.far[t]
 
     def _intra(self, t):
-        choice = self._choose(t, INTRA, None, None, self.plan.lam)
+        choice = self._choose(t, INTRA, None, None, self.plan.price(t))
         self.out[t] = self.codec.frame(INTRA, None, None, 0, choice.frame)
 
     def _anchor(self, a, b, fresh):
         older = self.out[max(a - 1, fresh)]
         last = self.out[a].copy()
-        lam = self.plan.lam
+        lam = self.plan.price(b)
         frame, pred = self._move(last, b, lam)
         behind = (last, older)
         choice = self._choose(b, FORWARD, pred, behind, lam, frame)
@@ -201,6 +218,8 @@ class Sender:
         def refined(cells, carry, sweeps=_SWEEPS):
             return rdo.refine(cells, start, *maps, sweeps, carry, pred, thorough)
 
+        if s == 1 and self.earlier is not None and self.starts is not None:
+            return [self._again(t, grid, nref, lam)]
         if s == 1:
             cells = start.copy()
             if nref:
@@ -220,30 +239,46 @@ class Sender:
             out.append((cells, carry, error, bits))
         return out
 
+    def _again(self, t, grid, nref, lam):
+        """Cells of one pixel made from those of the earlier pass, with what follows there in mind; as `_cells`."""
+        cells, follow, motion = self.earlier[t].copy(), None, Frame()
+        if t + 1 < len(self.x) and t + 1 not in self.starts:
+            follow = self.earlier[t + 1]
+            motion, _ = self._move(cells, t + 1, self.plan.price(t + 1))
+        vectors, size = motion.vectors, blocks.SIZES[motion.size]
+        if not size:
+            vectors, size = np.zeros((1, 1, 2), np.int64), max(cells.shape)
+        prices_of = (self.weights, lam, self.table)
+        error, bits = again.improve(
+            cells, self.x[t], self._far(t), grid, nref, *prices_of, follow, vectors, size
+        )
+        return cells, False, error, bits
+
     def _interval(self, a, b, first, last):
         """How to send the frames between two: (cost, None to interpolate or (choice, left, right))."""
         if b - a < 2:
             return 0.0, None
         lossless = self.plan.lossless
         middle = (a + b) // 2
+        lam = self.plan.price(middle)
         way = self.codec.between(first, last)
         pred = way.frame(middle - a, b - a)
         cost = self._wrong(pred, middle)
         others = [t for t in range(a + 1, b) if t != middle]
-        if cost < 12 * self.plan.lam:
+        if cost < 12 * lam:
             cost += self._interpolated(way, a, b, others)
-            if cost < 12 * self.plan.lam and not (lossless and cost > 0):
+            if cost < 12 * lam and not (lossless and cost > 0):
                 return cost, None
             others = []
-        choice = self._choose(middle, MIDDLE, pred, (first, last), self.plan.lam)
+        choice = self._choose(middle, MIDDLE, pred, (first, last), lam)
         if cost > 2 * choice.cost:  # so bad in the middle that its neighbours need no look
             cost, others = math.inf, []
         cost += self._interpolated(way, a, b, others)
         left, left_tree = self._interval(a, middle, first, choice.full)
         right, right_tree = self._interval(middle, b, choice.full, last)
-        split = choice.cost + left + right + 2 * self.plan.lam
+        split = choice.cost + left + right + 2 * lam
         if self.plan.clean:
-            split += (_CLEAN_SPLIT - 1) * self.plan.lam * (choice.bits + 2)
+            split += (_CLEAN_SPLIT - 1) * lam * (choice.bits + 2)
         if split < cost or lossless:
             return split, (choice, pred, left_tree, right_tree)
         return cost, None

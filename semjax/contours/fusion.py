@@ -15,7 +15,7 @@ TILES = (64, 32, 16, 8)  # cells a side; differences are taken over tile by tile
 
 
 @eb.call
-def _part(cells, other, seen, stack, box, r, c, tile, offset):
+def part_of(cells, other, seen, stack, box, r, c, tile, offset):
     """Cells connected to (r, c) in its tile where two maps differ, written to stack; how many. Sets box."""
     h, w = cells.shape
     top, left = (r + offset) // tile * tile - offset, (c + offset) // tile * tile - offset
@@ -85,7 +85,7 @@ def _fuse_tiles(cells, other, places, bits, truth, far, g1, near, nref, wt, lam,
         r, c = places[i]
         if cells[r, c] == other[r, c] or seen[r, c]:
             continue
-        n = _part(cells, other, seen, stack, box, r, c, tile, offset)
+        n = part_of(cells, other, seen, stack, box, r, c, tile, offset)
         window = box[0], min(box[1] + 3, h), max(box[2] - 1, 0), min(box[3] + 3, w)
         before = 0.0
         for y in range(window[0], window[1]):

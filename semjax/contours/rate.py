@@ -25,6 +25,11 @@ _FINEST, _COARSEST = 0.25, float(MAX_SCALE)
 EVENNESS = 0.3
 _TRIES = 7
 _CLOSE = 0.015  # share of the allowed loss that a search may leave unused
+_LANDED = 0.003  # the same for cells of one pixel in the end
+_ROUNDS, _AT_LEAST = 6, 4  # passes made from one another that it takes at most, and at least
+_LANDINGS = 3  # of them between one that meets the target and one that does not
+_POWER, _LEAP = 4.0, 0.17  # the power of 1 / loss that lambda goes with there, and how far at once
+_SAVED = 0.9  # share of its bytes that a payload may have left after that
 FINE_CELLS = 2  # pixels a cell up to which, at a target mIoU, the tables for fine cells are the better ones
 _NEARLY_FINE = 4  # pixels a cell from which on cells of one are tried too, whatever those between are worth
 _IN_VAIN = 0.1  # share of the usual lambda below which a smaller one is no help
@@ -112,6 +117,7 @@ class Passes:
 
     def __init__(self, labels: np.ndarray, cfg: ContourConfig, evenness: float = 0.0, clean: bool = False):
         self.labels, self.cfg, self.clean = labels, cfg, clean
+        self.last = None, None  # payload of the latest pass, and its maps
         self.made = {}  # settings of payloads made by `at`: {payload: (scale, lam)}
         self.weights = pixel_weights(labels, cfg, evenness)
         self.edge = edge_cost(labels, self.weights)
@@ -127,27 +133,40 @@ class Passes:
         """The unit with cells of about `fineness` pixels: (payload, mIoU)."""
         return self.at(int(min(max(round(fineness), 2), MAX_SCALE)), KAPPA * fineness**2)
 
-    def at(self, scale: int, lam: float) -> tuple[bytes, float]:
-        """The unit with cells of `scale` pixels, a bit worth `lam` wrong pixels at an outline: (payload, mIoU)."""
+    def at(
+        self, scale: int, lam: float, late: tuple[int, float] | None = None, earlier: bytes | None = None
+    ) -> tuple[bytes, float]:
+        """The unit with cells of `scale` pixels, a bit worth `lam` wrong pixels at an outline: (payload, mIoU).
+
+        late: a frame from which on a bit is worth something else, and how many wrong pixels that is.
+        earlier: a payload with cells of one pixel to make it from.
+        """
         thorough = self.cfg.target_miou is not None
         gap = self.gap if scale > 1 else 1  # what needs single pixels is not to be had by interpolation
         motion = None if scale > 1 else FINE_MOTION * self.edge
-        ahead = scale == 1 and self.gap > 1
-        plan = Plan(
-            scale, lam * self.edge, gap, self.cfg.period, thorough, self.clean, motion=motion, ahead=ahead
-        )
-        payload, maps = self._send(plan, self.weights)
+        ahead = scale == 1 and self.gap > 1 and earlier is None
+        late = late and (late[0], late[1] * self.edge)
+        more = dict(motion=motion, ahead=ahead, late=late)
+        plan = Plan(scale, lam * self.edge, gap, self.cfg.period, thorough, self.clean, **more)
+        payload, maps = self._send(plan, self.weights, earlier and self._maps(earlier))
         self.made[payload] = scale, lam
+        self.last = payload, maps
         return payload, mean_iou(self.labels, maps, self.importance)
 
     def outlines(self, payload: bytes) -> float:
         """Boundary F of a payload."""
         return outlines.boundary_f(self.labels, best.decode_unit(payload, *self.labels.shape))
 
-    def _send(self, plan, weights):
+    def _maps(self, payload):
+        """What a payload decodes to."""
+        if payload == self.last[0]:
+            return self.last[1]
+        return np.stack(list(best.decode_unit(payload, *self.labels.shape)))
+
+    def _send(self, plan, weights, earlier=None):
         fine = plan.scale <= (FINE_CELLS if plan.thorough else 1)
         codec = Codec(*eb.new_encoder(), *self.labels.shape[1:], fine)
-        maps = Sender(self.labels, weights, plan, rate_table(plan.scale == 1), codec).run()
+        maps = Sender(self.labels, weights, plan, rate_table(plan.scale == 1), codec, earlier=earlier).run()
         return bytes([best.FINE_TAG if fine else best.TAG]) + eb.finish(codec.coder, codec.buf), maps
 
 
@@ -160,17 +179,23 @@ def encode_unit(labels: np.ndarray, cfg: ContourConfig) -> bytes:
     passes = Passes(labels, cfg)
     if cfg.target_miou is not None:
         # Which costs reach the mean IoU in fewer bytes depends on how much the sizes of the regions differ.
-        several = len(np.unique(passes.weights[passes.weights > 0])) > 1
-        ways = [passes, Passes(labels, cfg, EVENNESS)] if several else [passes]
-        payload, way = min(
-            ((_reach_quality(way, cfg.target_miou), way) for way in ways), key=lambda one: len(one[0])
-        )
-        return _cleaned(labels, cfg, payload, way)
+        ways = [passes, Passes(labels, cfg, EVENNESS)] if _unlike(passes) else [passes]
+        return _cleaned(labels, cfg, *_reach_quality(ways, cfg.target_miou))
     if cfg.bytes_per_frame is not None:
         return _reach_size(passes, cfg.bytes_per_frame * len(labels))
     if cfg.tolerance == 0:
         return passes.lossless()[0]
     return passes.lossy(1 + 2.2 * cfg.tolerance)[0]
+
+
+def _unlike(passes) -> bool:
+    """Whether wrong pixels may cost more or less than others.
+
+    Between two labels, one left out among them too, each costs both their weights, whichever way it is wrong: the same
+    everywhere, which `Passes.edge` divides out.
+    """
+    weights = passes.weights[passes.weights > 0]
+    return len(np.unique(weights)) > 1 and len(np.unique(passes.labels)) > 2
 
 
 def _cleaned(labels, cfg, payload, way) -> bytes:
@@ -182,10 +207,21 @@ def _cleaned(labels, cfg, payload, way) -> bytes:
     return outlines.cleaner(Passes(labels, cfg, clean=True), payload, *way.made[payload], aim, spend)
 
 
-def _reach_quality(passes, target) -> bytes:
-    """The smallest payload found whose mIoU is at least `target`."""
+def _reach_quality(ways, target) -> tuple[bytes, Passes]:
+    """The smallest payload found whose mIoU is at least `target`, and which of the `Passes` made it."""
     if target >= 1:
-        return passes.lossless()[0]
+        return ways[0].lossless()[0], ways[0]
+    search = min((_searched(way, target) for way in ways), key=lambda one: one.size())
+    exact = None
+    if search.scale() <= 2:  # so fine that no loss at all may be cheaper
+        exact = search.passes.lossless()[0]
+    if search.scale() == 1 and (exact is None or len(exact) > _SAVED * search.size()):
+        search.land()
+    return min((p for p in (search.found(), exact) if p is not None), key=len), search.passes
+
+
+def _searched(passes, target) -> "_Search":
+    """Passes with cells and lambdas that are tried for a target."""
     search = _Search(passes, target)
     scale, lam = 6, KAPPA * 36
     for _ in range(3):  # cells and lambda together: the loss grows about linearly with the cell
@@ -194,6 +230,8 @@ def _reach_quality(passes, target) -> bytes:
             break
         fineness = min(max((lam / KAPPA) ** 0.5 / loss, _FINEST), _COARSEST)
         scale, lam = min(max(round(fineness), 2), MAX_SCALE), KAPPA * fineness**2
+    if not search.tries(scale):  # the last loss asked for cells of a size that none has had
+        search.run(scale, lam)
     search.settle(scale)
     while search.found() is None and scale > 1:  # cells too coarse for the target at any lambda
         scale -= max(1, scale // 4)
@@ -202,13 +240,9 @@ def _reach_quality(passes, target) -> bytes:
     for step in (1, -1):  # lambda alone, and whether other cells do better
         while search.improves(scale + step):
             scale += step
-    if scale <= _NEARLY_FINE and search.improves(1):  # cells of one may be, where those between are no better
-        scale = 1
-    payload = search.found()
-    if payload is None or scale <= 2:  # so fine that no loss at all may be cheaper
-        exact = passes.lossless()[0]
-        payload = exact if payload is None or len(exact) < len(payload) else payload
-    return payload
+    if scale <= _NEARLY_FINE:  # cells of one may be better, where those between are not
+        search.improves(1)
+    return search
 
 
 class _Search:
@@ -217,17 +251,21 @@ class _Search:
     def __init__(self, passes, target):
         self.passes, self.target, self.tried = passes, target, []
 
-    def run(self, scale, lam) -> float:
-        """One more pass; its loss of mIoU, 1 where it is just the allowed one."""
-        payload, quality = self.passes.at(scale, lam)
+    def run(self, scale, lam, late=None, earlier=None) -> float:
+        """One more pass; its loss of mIoU, 1 where it is just the allowed one. late, earlier: see `Passes.at`."""
+        payload, quality = self.passes.at(scale, lam, late, earlier)
         loss = max(1 - quality, 1e-4) / (1 - self.target)
         self.tried.append((scale, lam, loss, payload))
         return loss
 
+    def tries(self, scale) -> list:
+        """Passes with cells of one size."""
+        return [t for t in self.tried if t[0] == scale]
+
     def settle(self, scale, budget=math.inf):
         """Passes with one scale until one meets the target closely, or worse ones take more than `budget`."""
         for _ in range(4):
-            mine = sorted((t for t in self.tried if t[0] == scale), key=lambda t: t[1])
+            mine = sorted(self.tries(scale), key=lambda t: t[1])
             good, bad = [t for t in mine if t[2] <= 1], [t for t in mine if t[2] > 1]
             if any(t[2] >= 1 - _CLOSE for t in good) or any(len(t[3]) >= budget for t in bad):
                 return
@@ -251,7 +289,7 @@ class _Search:
     def improves(self, scale) -> bool:
         """Try another scale; whether its payload is smaller."""
         found = self.found()
-        if found is None or not 1 <= scale <= MAX_SCALE or any(t[0] == scale for t in self.tried):
+        if found is None or not 1 <= scale <= MAX_SCALE or self.tries(scale):
             return False
         old = next(t for t in self.tried if t[3] is found)
         lam = old[1] * (old[0] / scale) ** (0.8 if scale > 4 else 2.5) if scale > 1 else FINE_LAMBDA
@@ -261,6 +299,55 @@ class _Search:
         ):
             self.settle(scale, len(found))
         return len(self.found()) < len(found)
+
+    def land(self):
+        """Spend what is left of the allowed loss with cells of one pixel: passes that start each from the one before.
+
+        Where that is no better (streets: outlines flicker more than they move), passes between two that were tried.
+        """
+        start = self._best()
+        missed = (t for t in self.tries(1) if t[1] > start[1] and t[2] > 1)
+        larger, slope = min(missed, key=lambda t: t[1], default=None), self._slope(start)
+        self.run(1, start[1], earlier=start[3])
+        sizes = [len(t[3]) * t[2] ** slope for t in (start, self.tried[-1])]
+        if sizes[1] < sizes[0]:
+            self._rounds(start, self.tried[-1])
+        elif larger:
+            self._between(start, larger)
+
+    def _rounds(self, before, now):
+        """Passes made from one another until hardly any of the allowed loss is left; the last two of them so far.
+
+        Where one misses the target and the next does not, or the other way round, some between them end it.
+        """
+        power = _POWER / 2
+        for k in range(2, _ROUNDS + 1):
+            crossed = (now[2] > 1) != (before[2] > 1)
+            power = _POWER if crossed else 2 * power
+            step = power * math.log((1 - _LANDED / 2) / now[2])
+            self.run(1, now[1] * math.exp(min(max(step, -_LEAP), _LEAP)), earlier=now[3])
+            before, now = now, self.tried[-1]
+            if k < _AT_LEAST:
+                continue
+            if (now[2] > 1) != (before[2] > 1):
+                self._between(*sorted((before, now), key=lambda t: t[2]), before[3])
+                return
+            if 1 - _LANDED <= now[2] <= 1:
+                return
+
+    def _between(self, good, bad, earlier=None):
+        """Passes, from `earlier`, with the lambda of a bad one up to some frame and that of a good one from there."""
+        part = (1 - _LANDED / 2 - good[2]) / (bad[2] - good[2])
+        first, last = 0, len(self.passes.labels)  # early enough is somewhere between
+        closest = good[2]
+        for _ in range(_LANDINGS):
+            if last - first < 2 or closest >= 1 - _LANDED:
+                return
+            late = min(max(round(first + (last - first) * part), first + 1), last - 1)
+            loss = self.run(1, bad[1], (late, good[1]), earlier)
+            first, last = (late, last) if loss <= 1 else (first, late)
+            closest = loss if loss <= 1 else closest
+            part = 0.5  # losses do not add up frame by frame: no more than the side is to be trusted
 
     def _slope(self, one) -> float:
         """The power of 1 / loss that payloads grow with around a pass, as far as another with its cells says so."""
@@ -272,7 +359,21 @@ class _Search:
 
     def found(self) -> bytes | None:
         """The smallest payload that meets the target."""
-        return min((t[3] for t in self.tried if t[2] <= 1), key=len, default=None)
+        found = self._best()
+        return found and found[3]
+
+    def size(self) -> float:
+        """Its bytes; no number is as large where there is none."""
+        found = self.found()
+        return math.inf if found is None else len(found)
+
+    def scale(self) -> int:
+        """The size of its cells, or 1."""
+        found = self._best()
+        return found[0] if found else 1
+
+    def _best(self):
+        return min((t for t in self.tried if t[2] <= 1), key=lambda t: len(t[3]), default=None)
 
 
 def _reach_size(passes, budget) -> bytes:

@@ -28,7 +28,7 @@ _LONGEST = 16  # run of cells that change together, see `_try_runs`
 
 
 @njit(cache=True)
-def _undecided(cells, start, g1):
+def undecided(cells, start, g1):
     """Cells that a neighbour, the truth or a prediction would label otherwise: bool [h, w]."""
     h, w = cells.shape
     out = np.zeros((h, w), np.bool_)
@@ -56,7 +56,7 @@ def _undecided(cells, start, g1):
 
 
 @eb.call
-def _candidates(cells, start, g1, r, c, cand):
+def candidates(cells, start, g1, r, c, cand):
     """Labels that cell (r, c) might take instead of its own, written to cand; how many."""
     h, w = cells.shape
     now = cells[r, c]
@@ -211,7 +211,7 @@ def refine(cells, start, truth, far, g1, near, nref, s, weights, wt, lam, table,
     bits = bits_of_cells(cells, g1, near, nref, table)
     fresh, best_fresh = np.zeros(25), np.zeros(25)
     cand = np.zeros(16, np.int64)
-    awake = _undecided(cells, start, g1)
+    awake = undecided(cells, start, g1)
     maps = (truth, far, g1, near, nref, s, weights, wt, lam, table, carry, held, columns, scratch, block)
     plain = (truth, far, g1, near, nref, wt, lam, table)
     pair_fresh = np.zeros(30)
@@ -223,7 +223,7 @@ def refine(cells, start, truth, far, g1, near, nref, s, weights, wt, lam, table,
                     continue
                 awake[r, c] = False
                 now = cells[r, c]
-                n = _candidates(cells, start, g1, r, c, cand)
+                n = candidates(cells, start, g1, r, c, cand)
                 if n == 0:
                     continue
                 error0 = 0.0

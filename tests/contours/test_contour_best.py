@@ -65,20 +65,22 @@ def test_a_target_that_only_fine_cells_reach():
     class Passes:
         """A clip whose loss at six-pixel cells is too much at any lambda."""
 
-        def at(self, scale, lam):
+        def at(self, scale, lam, late=None, earlier=None):
             return bytes(int(3000 / scale / (1 + lam))), 1 - 0.02 * scale - 1e-3 * lam
 
         def lossless(self):
             return bytes(10000), 1.0
 
-    assert len(rate._reach_quality(Passes(), 0.9)) < 700
+    assert len(rate._reach_quality([Passes()], 0.9)[0]) < 700
 
 
 def test_cells_of_one_pixel_are_tried_where_those_of_two_are_no_better():
     class Passes:
         """A clip that three-pixel cells suit better than two, and one-pixel cells best."""
 
-        def at(self, scale, lam):
+        labels = np.zeros((1, 8, 8), np.uint8)
+
+        def at(self, scale, lam, late=None, earlier=None):
             size = {1: 1000, 2: 4000, 3: 2000, 4: 3000}.get(scale, 5000)
             return bytes(int(size / (1 + lam))), 1 - 0.02 * lam * (10 if scale > 4 else 1)
 
@@ -86,7 +88,7 @@ def test_cells_of_one_pixel_are_tried_where_those_of_two_are_no_better():
             return bytes(10000), 1.0
 
     best_of_three = 2000 / (1 + 0.05 / 0.02)
-    assert len(rate._reach_quality(Passes(), 0.95)) < 0.6 * best_of_three
+    assert len(rate._reach_quality([Passes()], 0.95)[0]) < 0.6 * best_of_three
 
 
 def test_thin_parts_are_cut_from_cells_of_one_pixel():
