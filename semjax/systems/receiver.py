@@ -95,7 +95,12 @@ def _texture(stream: Stream) -> tuple[np.ndarray | None, np.ndarray]:
     if not any(units):
         return None, np.full(info.frames, FrameStatus.MISSING, np.uint8)
     return texture.decode_units(
-        units, frames=info.frames, height=info.height, width=info.width, span=stream.spans["texture"]
+        units,
+        frames=info.frames,
+        height=info.height,
+        width=info.width,
+        span=stream.spans["texture"],
+        steadied=True,
     )
 
 

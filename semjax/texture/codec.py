@@ -10,7 +10,8 @@ from semjax.texture import pixels
 from semjax.texture.config import MAX_FRAMES, MAX_HEIGHT, MAX_WIDTH, TextureConfig
 from semjax.texture.lowlatency import encode_low_latency
 from semjax.texture.rate import encode_at, encode_for_bytes, encode_for_psnr, index_of_step
-from semjax.texture.unit import STEPS, VERSION, decode_unit, read_head
+from semjax.texture.steady import steady
+from semjax.texture.unit import STEP_TABLE, STEPS, VERSION, decode_with_steps, read_head
 from semjax.types import FrameStatus
 
 SPAN = 240  # frames of a unit of `encode`
@@ -74,7 +75,7 @@ def _encode_within(tiny: np.ndarray, cfg: TextureConfig, span: int, overhead: in
 
 
 def decode_units(
-    units: Iterable[bytes | None], *, frames: int, height: int, width: int, span: int
+    units: Iterable[bytes | None], *, frames: int, height: int, width: int, span: int, steadied: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Decode the payloads of a clip; what is lost is concealed.
 
@@ -84,6 +85,8 @@ def decode_units(
         frames: frames of the clip.
         height, width: size of the full clip in pixels (used for the tiny size when no unit at all arrived).
         span: frames a unit covers.
+        steadied: even out in time what the coder left unsteady, where units have look-ahead (see `steady`): what is
+            best shown. Without it the frames are what the format says, bit by bit.
 
     Returns:
         tiny uint8 [T, h, w, 3] and status uint8 [T] (`FrameStatus`): lost units hold the frame before
@@ -102,15 +105,20 @@ def decode_units(
     size = units_size(payloads, height, width)
     tiny = np.full((frames, *size, 3), 128, np.uint8)
     status = np.full(frames, FrameStatus.MISSING, np.uint8)
+    coarse, steps = np.zeros(frames, np.float32), np.full(frames, np.inf, np.float32)
     for i, payload in enumerate(payloads):
         here = slice(i * span, min((i + 1) * span, frames))
         if _size_of(payload) == size:
-            tiny[here], arrived = decode_unit(payload, here.stop - here.start)
+            tiny[here], arrived, steps[here] = decode_with_steps(payload, here.stop - here.start)
+            head, _ = read_head(payload)
+            coarse[here] = head.lookahead * STEP_TABLE[head.index] / (1 << pixels.PLANE_BITS)
             status[here] = FrameStatus.CONCEALED if arrived else FrameStatus.MISSING
             status[here.start : here.start + arrived] = FrameStatus.RECEIVED
         elif i and status[here.start - 1] != FrameStatus.MISSING:
             tiny[here] = tiny[here.start - 1]
             status[here] = FrameStatus.CONCEALED
+    if steadied:
+        tiny = steady(tiny, coarse, steps, np.arange(frames) % span == 0)
     return tiny, status
 
 

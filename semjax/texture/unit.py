@@ -233,10 +233,16 @@ def decode_unit(payload: bytes, frames: int) -> tuple[np.ndarray, int]:
 
     A low-latency payload that ends early holds its last frame. Raises StreamError for a senseless head.
     """
+    return decode_with_steps(payload, frames)[:2]
+
+
+def decode_with_steps(payload: bytes, frames: int) -> tuple[np.ndarray, int, np.ndarray]:
+    """As `decode_unit`, and the quantiser's step in grey levels of every frame, infinite for one that was made."""
     head, pos = read_head(payload)
     plans = head.plans(frames)
     state = FrameCoder(head.height, head.width, plans, tables.trained(), head.makes)
     kept = np.full((len(plans), head.height, head.width, 3), 128, np.uint8)
+    steps = np.full(len(plans), np.inf, np.float32)
     index, arrived = head.index, frames
     coder, buf = eb.new_decoder(payload[pos:])
     filled = set()
@@ -260,10 +266,14 @@ def decode_unit(payload: bytes, frames: int) -> tuple[np.ndarray, int]:
             continue
         if k:
             index = code_index(coder, buf, state.models, 0, index, head.lookahead)
-        coded, _ = state.code(coder, buf, plan, head.step(index, plan.depth))
+        step = head.step(index, plan.depth)
+        coded, _ = state.code(coder, buf, plan, step)
         state.keep(plan, coded)
+        steps[plan.frame] = step / (1 << pixels.PLANE_BITS)
         kept[plan.frame] = pixels.to_rgb([p[None] for p in coded.planes])[0]
-    return fill_in(kept, head, frames), arrived
+    between = np.full(frames, np.inf, np.float32)
+    between[:: head.divisor] = steps
+    return fill_in(kept, head, frames), arrived, between
 
 
 def fill_in(kept: np.ndarray, head: Head, frames: int) -> np.ndarray:
