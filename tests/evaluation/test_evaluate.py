@@ -1,5 +1,6 @@
 """The evaluation harness: peers within their bytes, statistics, resuming, the page."""
 
+import dataclasses
 import importlib
 import json
 import pathlib
@@ -151,6 +152,16 @@ def test_from_clips_to_page_and_again(tmp_path, disc):
     after = ledger.read_text().splitlines()
     assert after[:3] == kept[:3] and len(after) == 5
     assert (tmp_path / "out" / "tables.md").read_text() == table
+
+
+def test_auto_is_what_each_system_paints_with_by_default(scripts_on_path, tmp_path):
+    evaluate = importlib.import_module("evaluate")
+    clip = importlib.import_module("evaluation.clips").ClipPaths("one", tmp_path)
+    args = evaluate.Args((tmp_path,), systems=("lgvsc", "causal"), bitrates=(4000.0,), generator="auto")
+    tasks = evaluate.system_tasks(args, [clip])
+    assert [(t.method, t.generator) for t in tasks] == [("lgvsc", "none"), ("causal", "tiny")]
+    named = evaluate.system_tasks(dataclasses.replace(args, systems=("causal",), generator="tiny"), [clip])
+    assert named == tasks[1:], "the same runs, not to be done again"
 
 
 def test_over_a_channel_everybody_gets_the_same_symbols(tmp_path, disc):
