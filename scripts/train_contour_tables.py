@@ -28,7 +28,7 @@ import numpy as np
 import tyro
 from label_scenes import label_clip
 
-from semjax.contours import best, best_encoder, prices, priors, rate
+from semjax.contours import best, best_encoder, prices, priors, quality, rate
 from semjax.contours import gridmodel as gm
 from semjax.contours.config import ContourConfig
 from semjax.contours.grid import shrink
@@ -102,13 +102,15 @@ def collect(seed: int, table, fine: bool) -> dict:
     out = {"counts": counts}
     if fine:
         scale = int(rng.choice([1, 2, 2, 3]))
-        lam = (rng.uniform(0.1, 0.6) if scale == 1 else rate.KAPPA * scale**2 * rng.uniform(0.3, 1.2)) * edge
+        lam = (
+            rng.uniform(0.1, 0.6) if scale == 1 else quality.KAPPA * scale**2 * rng.uniform(0.3, 1.2)
+        ) * edge
         gap = int(rng.choice([1, 1, 1, 2, 4] if scale == 1 else [1, 3, 8, 16]))
         lossy = best_encoder.Plan(scale, lam, gap, 1000, thorough=True)
     else:
         size = 7 * (labels[0].size / (480 * 854)) ** 0.5 * rng.uniform(0.5, 1.4)
         gap = int(rng.choice([1, 3, 8, 16, 16]))
-        lossy = best_encoder.Plan(max(2, round(size)), rate.KAPPA * size**2 * edge, gap, 1000)
+        lossy = best_encoder.Plan(max(2, round(size)), quality.KAPPA * size**2 * edge, gap, 1000)
     exact = best_encoder.Plan(1, rate.LOSSLESS_BIT, 1, 1000, lossless=True)
     for kind, maps, cost, plan in zip(
         _KINDS, (labels, labels[:4]), (weights, np.full(256, 0.5)), (lossy, exact)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from semjax.contours import ContourConfig, decode, decode_units, encode, encode_units, rate
+from semjax.contours import ContourConfig, decode, decode_units, encode, encode_units, quality, rate
 from semjax.contours.best import FINE_TAG
 from semjax.contours.best_encoder import Sender
 from semjax.contours.between import between, sliding
@@ -71,7 +71,7 @@ def test_a_target_that_only_fine_cells_reach():
         def lossless(self):
             return bytes(10000), 1.0
 
-    assert len(rate._reach_quality([Passes()], 0.9)[0]) < 700
+    assert len(quality.reach_quality([Passes()], 0.9)[0]) < 700
 
 
 def test_cells_of_one_pixel_are_tried_where_those_of_two_are_no_better():
@@ -88,7 +88,7 @@ def test_cells_of_one_pixel_are_tried_where_those_of_two_are_no_better():
             return bytes(10000), 1.0
 
     best_of_three = 2000 / (1 + 0.05 / 0.02)
-    assert len(rate._reach_quality([Passes()], 0.95)[0]) < 0.6 * best_of_three
+    assert len(quality.reach_quality([Passes()], 0.95)[0]) < 0.6 * best_of_three
 
 
 def test_thin_parts_are_cut_from_cells_of_one_pixel():

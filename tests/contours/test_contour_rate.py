@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from semjax.contours import ContourConfig, best, rate
+from semjax.contours import ContourConfig, best, quality, rate
 from semjax.contours.best_encoder import Plan
 from semjax.contours.grid import MAX_SCALE
 
@@ -49,17 +49,17 @@ def fine(scale, lams):
 
 @pytest.mark.parametrize("again", [0.95, 1.0, 1.2])
 def test_cells_of_one_pixel_land_close_to_the_target(again):
-    search = rate._searched(Passes(fine, 30, again), 0.95)
+    search = quality._searched(Passes(fine, 30, again), 0.95)
     before, passes = search.size(), len(search.passes.ran)
     assert search.scale() == 1
     search.land()
-    assert 1 - rate._LANDED <= search._best()[2] <= 1 and search.size() < min(again, 1) * before
-    assert len(search.passes.ran) - passes <= rate._ROUNDS + rate._LANDINGS
+    assert 1 - quality._LANDED <= search._best()[2] <= 1 and search.size() < min(again, 1) * before
+    assert len(search.passes.ran) - passes <= quality._ROUNDS + quality._LANDINGS
 
 
 def test_coarser_cells_need_no_landing():
     passes = Passes(lambda scale, lams: (int(9000 / scale), 1 - 0.005 * scale - 1e-4 * lams.mean()), 30)
-    payload, _ = rate._reach_quality([passes], 0.9)
+    payload, _ = quality.reach_quality([passes], 0.9)
     assert len(payload) < 1000 and not any(again for again, _, _ in passes.ran)
 
 
@@ -71,7 +71,7 @@ def test_the_search_ends_whatever_passes_give(seed, frames, target):
         return int(rng.integers(1, 10000)), float(rng.choice([rng.random(), 1.0, target]))
 
     passes = Passes(erratic, frames)
-    payload, _ = rate._reach_quality([passes], target)
+    payload, _ = quality.reach_quality([passes], target)
     assert len(passes.ran) <= 5 * MAX_SCALE + 15
     good = [made for _, made, quality in passes.ran if quality >= target]
     assert len(payload) == min(map(len, good), default=20000)
@@ -97,7 +97,7 @@ def test_landing_keeps_the_target_and_costs_nothing(frames, monkeypatch):
     clip = shapes.thin(frames)
     cfg = ContourConfig(target_miou=0.95, weights=BACKGROUND_OUT)
     landed = rate.encode_unit(clip, cfg)
-    monkeypatch.setattr(rate._Search, "land", lambda self: None)
+    monkeypatch.setattr(quality._Search, "land", lambda self: None)
     assert len(landed) <= len(rate.encode_unit(clip, cfg))
     back = np.stack(list(best.decode_unit(landed, *clip.shape)))
     assert rate.mean_iou(clip, back, rate.importance(cfg)) >= 0.95
