@@ -26,6 +26,7 @@ import cv2
 import matplotlib
 import numpy as np
 import tyro
+from evaluation.scheduling import scheduling_kept
 from PIL import Image
 
 from semjax import contours, metrics
@@ -141,6 +142,7 @@ def enlarge(labels, s, shape, count):
     return out
 
 
+@scheduling_kept()
 def video(frames, codec, crf, options):
     """Grey frames uint8 [T, h, w] through a video codec: (bytes of the packets, decoded frames)."""
     height, width = (n + n % 2 for n in frames.shape[1:])

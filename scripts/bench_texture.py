@@ -21,6 +21,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from evaluation.scheduling import scheduling_kept
 
 from semjax import texture
 from semjax.texture import TextureConfig
@@ -60,6 +61,7 @@ def peer_options(codec: str, mode: str, quality: int) -> dict[str, str]:
     return {"preset": "0", "crf": str(quality), "svtav1-params": "lp=1" + low}
 
 
+@scheduling_kept()
 def run_peer(tiny: np.ndarray, codec: str, mode: str, quality: int) -> tuple[float, float]:
     """Bytes a frame and PSNR of one encoding."""
     even = np.pad(tiny, ((0, 0), (0, tiny.shape[1] % 2), (0, tiny.shape[2] % 2), (0, 0)), mode="edge")

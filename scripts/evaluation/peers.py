@@ -18,6 +18,7 @@ import av
 import cv2
 import numpy as np
 
+from evaluation.scheduling import scheduling_kept
 from semjax.errors import InputError
 
 os.environ.setdefault("SVT_LOG", "1")
@@ -174,6 +175,7 @@ def restore(small: np.ndarray, shape: tuple[int, ...], divisor: int) -> np.ndarr
     return np.repeat(big, divisor, axis=0)[:frames]
 
 
+@scheduling_kept()
 def encode(peer: Peer, clip: np.ndarray, fps: Fraction, quality: int) -> list[bytes]:
     """Packets of the elementary stream, one a coded frame. Raises InputError when the encoder fails."""
     context = av.CodecContext.create(peer.encoder, "w")
