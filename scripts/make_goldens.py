@@ -41,7 +41,7 @@ def scene(frames: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]
 
 def digests(stream: container.Stream) -> dict:
     """SHA-256 of the decoded integer layers, and the captions, of a stream."""
-    steps = list(conditions(stream))
+    steps = list(conditions(stream, steadied=False))
     tiny = [s.tiny for s in steps if s.tiny is not None]
     captions = dict.fromkeys((c.first, c.last, c.text) for s in steps for c in s.captions)
     return {

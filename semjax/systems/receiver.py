@@ -24,11 +24,14 @@ def frames_at_once(stream: Stream) -> int:
     return min(stream.spans.get("contour", unit_frames(stream.info)), stream.info.frames)
 
 
-def conditions(stream: Stream) -> Iterator[Conditions]:
-    """Decode a stream's layers, in steps of the contour layer's units. Damaged units count as lost."""
+def conditions(stream: Stream, *, steadied: bool = True) -> Iterator[Conditions]:
+    """Decode a stream's layers, in steps of the contour layer's units. Damaged units count as lost.
+
+    steadied: tiny frames as they are best shown (see `texture.decode_units`), else as the format says, bit by bit.
+    """
     info = stream.info
     step = frames_at_once(stream)
-    tiny, tiny_status = _texture(stream)
+    tiny, tiny_status = _texture(stream, steadied)
     captions, _ = read_captions(stream.layer("caption"), info, stream.spans.get("caption", 1))
     pictures = _Keyframes(stream)
     for first, labels, status in _contours(stream, step):
@@ -89,7 +92,7 @@ def _contours(stream: Stream, step: int) -> Iterator[tuple[int, np.ndarray, np.n
         first += len(labels)
 
 
-def _texture(stream: Stream) -> tuple[np.ndarray | None, np.ndarray]:
+def _texture(stream: Stream, steadied: bool) -> tuple[np.ndarray | None, np.ndarray]:
     info = stream.info
     units = stream.layer("texture")
     if not any(units):
@@ -100,7 +103,7 @@ def _texture(stream: Stream) -> tuple[np.ndarray | None, np.ndarray]:
         height=info.height,
         width=info.width,
         span=stream.spans["texture"],
-        steadied=True,
+        steadied=steadied,
     )
 
 

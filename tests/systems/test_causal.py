@@ -66,7 +66,7 @@ def test_any_size(shape):
 
 def test_layers_may_be_missing(disc):
     frames, labels = disc
-    stream = sj.encode(frames, labels=labels, cfg=causal.SenderConfig(bitrate=60000, texture_width=32))
+    stream = sj.encode(frames, labels=labels, cfg=causal.SenderConfig(bitrate=120000, texture_width=32))
     assert all(stream.units[layer] for layer in ("contour", "texture", "keyframe", "caption"))
     for dropped in (["contour"], ["texture"], ["keyframe"], ["contour", "texture"], [*LAYERS]):
         got = sj.decode(sm.unpack(sm.pack(stream.without(*dropped))))
@@ -91,7 +91,7 @@ def test_lost_units_are_concealed(disc):
 def test_damaged_payloads_end_in_frames(disc):
     """Whatever stands in a unit (a damaged one may pass its check) the receiver paints every frame."""
     frames, labels = disc
-    stream = sj.encode(frames, labels=labels, cfg=causal.SenderConfig(bitrate=60000, texture_width=32))
+    stream = sj.encode(frames, labels=labels, cfg=causal.SenderConfig(bitrate=120000, texture_width=32))
     rng = np.random.default_rng(0)
     for trial in range(40):
         units = {k: dict(v) for k, v in stream.units.items()}
