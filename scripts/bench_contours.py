@@ -26,6 +26,7 @@ import cv2
 import matplotlib
 import numpy as np
 import tyro
+from evaluation import ffmpeg
 from evaluation.scheduling import scheduling_kept
 from PIL import Image
 
@@ -34,12 +35,22 @@ from semjax import contours, metrics
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-PEERS = {
-    "x264": ("libx264", (18, 26, 32, 38, 44), {"preset": "veryslow"}),
-    "x265": ("libx265", (18, 26, 32, 38, 44), {"preset": "slow", "x265-params": "log-level=none:keyint=999"}),
-    "svtav1": ("libsvtav1", (20, 32, 42, 52, 60), {"preset": "4"}),
-    "libaom": ("libaom-av1", (20, 32, 42, 52, 60), {"cpu-used": "4", "row-mt": "0"}),
+_AOM = {"cpu-used": "2", "b:v": "0", "g": "9999", "lag-in-frames": "35", "pix_fmt": "gray"}
+_VVENC = {"preset": "slow", "qpa": "0", "period": "20", "pix_fmt": "yuv420p10le"}
+_SCREEN = "IBC=1:TransformSkip=1:BDPCM=1:threads=1:verbosity=0"
+PEERS = {  # encoder, name of its quality, qualities, options
+    "x264": ("libx264", "crf", (18, 26, 32, 38, 44), {"preset": "veryslow"}),
+    "x265": (
+        "libx265",
+        "crf",
+        (18, 26, 32, 38, 44),
+        {"preset": "slow", "x265-params": "log-level=none:keyint=999"},
+    ),
+    "svtav1": ("libsvtav1", "crf", (20, 32, 42, 52, 60), {"preset": "4"}),
+    "libaom": ("libaom-av1", "crf", (26, 38, 48, 56, 63), _AOM),
+    "vvenc": ("libvvenc", "qp", (32, 40, 46, 52, 58), _VVENC | {"vvenc-params": _SCREEN}),
 }
+_DECODERS = {"libx264": "h264", "libx265": "hevc", "libvvenc": "vvc"}  # else libdav1d
 OURS = ("best", "best-fixed", "paper")
 SCALES = (1, 2, 3, 4, 6, 8)
 SMALLEST = 66  # pixels a side below which SVT-AV1 cannot work
@@ -55,6 +66,7 @@ class Args:
     targets: tuple[float, ...] = (0.9, 0.95, 0.98)
     out: Path = Path("bench-contours")
     peers: bool = True
+    scales: tuple[int, ...] = SCALES  # the sizes that video codecs are tried at: a side is divided by these
 
 
 def sequences(folder: Path):
@@ -142,20 +154,36 @@ def enlarge(labels, s, shape, count):
     return out
 
 
-@scheduling_kept()
-def video(frames, codec, crf, options):
+def video(frames, codec, options):
     """Grey frames uint8 [T, h, w] through a video codec: (bytes of the packets, decoded frames)."""
     height, width = (n + n % 2 for n in frames.shape[1:])
     padded = np.pad(
         frames, ((0, 0), (0, height - frames.shape[1]), (0, width - frames.shape[2])), mode="edge"
     )
+    packets, extradata = packed(padded, codec, options)
+    decoder = av.CodecContext.create(_DECODERS.get(codec, "libdav1d"), "r")
+    if extradata:
+        decoder.extradata = extradata
+    decoded = [f for p in [*packets, None] for f in decoder.decode(p)]
+    # Eight bits are ours as they are; ten are of the range that the program chose.
+    grey = [f.to_ndarray(format="gray" if "10" in f.format.name else None) for f in decoded]
+    out = np.stack([f[: frames.shape[1], : frames.shape[2]] for f in grey])
+    return sum(coded_size(bytes(p), codec) for p in packets), out
+
+
+@scheduling_kept()
+def packed(frames, codec, options):
+    """Grey frames of even size: (packets, extradata or None)."""
+    if codec not in av.codecs_available:
+        return [av.Packet(data) for data in ffmpeg.encode(frames, codec, options)], None
+    height, width = frames.shape[1:]
     encoder = av.CodecContext.create(codec, "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
     encoder.gop_size, encoder.thread_count = 999, 1
-    encoder.options = {"crf": str(crf), **options}
+    encoder.options = dict(options)
     packets = []
-    for grey in [*padded, None]:
+    for grey in [*frames, None]:
         picture = None
         if grey is not None:
             planes = np.full((height * 3 // 2, width), 128, np.uint8)
@@ -163,43 +191,44 @@ def video(frames, codec, crf, options):
             picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             picture.color_range = 2
         packets += encoder.encode(picture)
-    decoder = av.CodecContext.create({"libx264": "h264", "libx265": "hevc"}.get(codec, "libdav1d"), "r")
-    if encoder.extradata:
-        decoder.extradata = encoder.extradata
-    decoded = [f for p in [*packets, None] for f in decoder.decode(p)]
-    out = np.stack([f.to_ndarray()[: frames.shape[1], : frames.shape[2]] for f in decoded])
-    return sum(coded_size(bytes(p), codec) for p in packets), out
+    return packets, encoder.extradata
 
 
 def coded_size(packet: bytes, codec: str) -> int:
-    """Bytes of a packet without the texts that x264 and x265 put into supplemental information."""
-    extra = {"libx264": lambda b: b & 31 == 6, "libx265": lambda b: b >> 1 & 63 in (39, 40)}.get(codec)
+    """Bytes of a packet without what no decoder needs: comments and delimiters."""
+    extra = {
+        "libx264": lambda u: u[0] & 31 == 6,
+        "libx265": lambda u: u[0] >> 1 & 63 in (39, 40),
+        "libvvenc": lambda u: u[1] >> 3 in (20, 23, 24),
+    }.get(codec)
     if extra is None:
-        return len(packet)
+        return len(packet.removeprefix(b"\x12\x00"))
     units = packet.split(b"\x00\x00\x01")
-    return sum(len(u) + 3 for u in units[1:] if not extra(u[0]))
+    return sum(len(u) + 3 for u in units[1:] if not extra(u))
 
 
-def peers(truth, ignore):
-    """Rows of the video codecs and of the lossless still-picture codes."""
+def peers(truth, ignore, scales=SCALES, known=()):
+    """Rows of the lossless still-picture codes, and of the video codecs that are not in the rows `known`."""
     labels, compact = np.unique(truth, return_inverse=True)
     compact, count, shape = compact.reshape(truth.shape).astype(np.uint8), len(labels), truth.shape[1:]
     levels = np.linspace(0, 255, count) if count > 1 else np.zeros(1)
     out = [{"peer": "png", "setting": "", "bytes": png_bytes(truth), "miou": 1.0, "bf": 1.0},
            {"peer": "rle+lzma", "setting": "", "bytes": rle_bytes(truth), "miou": 1.0, "bf": 1.0}]  # fmt: skip
-    for s in SCALES:
+    out = [*known] or out
+    names = {r["peer"] for r in known}
+    for s in scales:
         small = shrink(compact, s, count)
         grey = np.round(levels)[small].astype(np.uint8)
         if count == 2 and s > 1:
             size = (small.shape[2], small.shape[1])
             grey = np.stack([cv2.resize(f * 255, size, interpolation=cv2.INTER_AREA) for f in compact])
-        for name, (codec, qualities, options) in PEERS.items():
-            if codec not in av.codecs_available or min(grey.shape[1:]) < SMALLEST:
+        for name, (codec, dial, qualities, options) in PEERS.items():
+            if name in names or not ffmpeg.carries(codec) or min(grey.shape[1:]) < SMALLEST:
                 continue
-            for crf in qualities:
-                start = time.process_time()
-                size, back = video(grey, codec, crf, options)
-                spent = time.process_time() - start
+            for setting in qualities:
+                start = spent_so_far()
+                size, back = video(grey, codec, options | {dial: str(setting)})
+                spent = spent_so_far() - start
                 if count == 2:
                     full = [
                         cv2.resize(f, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC) > 127 for f in back
@@ -208,9 +237,15 @@ def peers(truth, ignore):
                 else:
                     near = np.abs(back[..., None].astype(np.float32) - levels).argmin(-1).astype(np.uint8)
                     decoded = enlarge(near, s, shape, count) if s > 1 else near
-                row = {"peer": name, "setting": f"scale {s} crf {crf}", "bytes": size / len(truth)}
+                row = {"peer": name, "setting": f"scale {s} {dial} {setting}", "bytes": size / len(truth)}
                 out.append(row | {"encode_fps": len(truth) / spent} | quality(truth, labels[decoded], ignore))
     return out
+
+
+def spent_so_far() -> float:
+    """Processor time in seconds of this process and of the programs that it has run."""
+    now = os.times()
+    return now.user + now.system + now.children_user + now.children_system
 
 
 def png_bytes(truth) -> float:
@@ -283,7 +318,8 @@ def main(args: Args):
     for name, folder, ignore in [s for f in args.folders for s in sequences(f)]:
         truth = read(folder, args.frames)
         known = [r for r in before.get(name, ()) if r["peer"] not in OURS]
-        known = known or (peers(truth, ignore) if args.peers else [])
+        if args.peers:
+            known = peers(truth, ignore, args.scales, known)
         rows[name] = ours(truth, ignore, args.targets) + known
         lines += [f"### {name} ({truth.shape[2]}x{truth.shape[1]}, {len(truth)} frames)", ""]
         header = [*(f"mIoU {t:g}" for t in args.targets), "lossless"]

@@ -4,23 +4,27 @@
 
 Every argument is a folder with `video.mp4` or `frames/*.png`, or a video file. Frames are scaled to 64 pixels
 wide (area filter); payload bytes only (no container, no parameter sets); RGB PSNR from the error pooled over the
-clip. The peers are x265 veryslow and SVT-AV1 preset 0 through PyAV, with look-ahead (defaults) and at low latency
-(`tune=zerolatency`, `pred-struct=1`). Curves have at least five rates. In every band the best peer's quality at a
-rate is set against the bytes that semjax needs for that quality (log-rate interpolated between curve points; a peer
-is asked only where its curve is). Goals: issue 11.
+clip. The peers are x265 veryslow and SVT-AV1 preset 0 through PyAV and, where imageio-ffmpeg is installed, libaom at
+speed 1 and VVenC slow through its ffmpeg program, with look-ahead (defaults) and at low latency (`tune=zerolatency`,
+`pred-struct=1`, `lag-in-frames=0`; VVenC cannot be told). Curves have at least five rates. In every band the best
+peer's quality at a rate is set against the bytes that semjax needs for that quality (log-rate interpolated between
+curve points; a peer is asked only where its curve is). Goals: issue 11.
 """
 
 import argparse
+import dataclasses
 import glob
 import io
 import json
 import os
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
+from evaluation import ffmpeg, peers
 from evaluation.scheduling import scheduling_kept
 
 from semjax import texture
@@ -33,7 +37,10 @@ STEPS = (320, 210, 140, 95, 64, 44, 32, 22, 15, 10, 7, 5)
 PEERS = {
     "x265 veryslow": ("libx265", (51, 48, 44, 40, 36, 32, 28, 24, 20, 16, 12)),
     "SVT-AV1 preset 0": ("libsvtav1", (63, 58, 52, 46, 40, 33, 26, 20, 14, 8)),
+    "libaom speed 1": ("libaom-av1", (63, 58, 52, 46, 40, 33, 26, 20, 14, 8)),
+    "VVenC slow": ("libvvenc", (60, 55, 50, 46, 42, 38, 34, 30, 26)),
 }
+_PARAMETERS = frozenset({14, 15, 16})  # types of VVC units
 ENOUGH = 130.0  # bytes a frame; curves end above it
 
 
@@ -57,6 +64,11 @@ def peer_options(codec: str, mode: str, quality: int) -> dict[str, str]:
     if codec == "libx265":
         low = {"tune": "zerolatency"} if mode == "low latency" else {}
         return {"preset": "veryslow", "x265-params": f"crf={quality}:info=0:log-level=none:pools=1", **low}
+    if codec == "libaom-av1":
+        ahead = {"lag-in-frames": "0"} if mode == "low latency" else {}
+        return peers.PEERS["libaom"].options(quality) | ahead
+    if codec == "libvvenc":
+        return peers.PEERS["vvenc"].options(quality)
     low = ":pred-struct=1:lookahead=0" if mode == "low latency" else ""
     return {"preset": "0", "crf": str(quality), "svtav1-params": "lp=1" + low}
 
@@ -65,6 +77,8 @@ def peer_options(codec: str, mode: str, quality: int) -> dict[str, str]:
 def run_peer(tiny: np.ndarray, codec: str, mode: str, quality: int) -> tuple[float, float]:
     """Bytes a frame and PSNR of one encoding."""
     even = np.pad(tiny, ((0, 0), (0, tiny.shape[1] % 2), (0, tiny.shape[2] % 2), (0, 0)), mode="edge")
+    if codec in ffmpeg.FORMATS:
+        return _run_program(tiny, even, codec, peer_options(codec, mode, quality))
     file, size = io.BytesIO(), 0
     with av.open(file, "w", format="matroska") as out:
         stream = out.add_stream(codec, rate=25)
@@ -80,6 +94,16 @@ def run_peer(tiny: np.ndarray, codec: str, mode: str, quality: int) -> tuple[flo
     with av.open(file) as clip:
         back = np.stack([f.to_ndarray(format="rgb24") for f in clip.decode(video=0)])
     return size / len(tiny), psnr(back[:, : tiny.shape[1], : tiny.shape[2]], tiny)
+
+
+def _run_program(tiny, even, codec: str, options: dict[str, str]) -> tuple[float, float]:
+    """The same by the ffmpeg program."""
+    peer = peers.PEERS["libaom" if codec == "libaom-av1" else "vvenc"]
+    packets = ffmpeg.encode(even, codec, options, Fraction(25))
+    bare = dataclasses.replace(peer, drop=peer.drop and peer.drop | _PARAMETERS)
+    size = sum(len(peers.pictures_only(bare, packet)) for packet in packets)
+    back = peers.decode(peer, packets)[:, : tiny.shape[1], : tiny.shape[2]]
+    return size / len(tiny), psnr(back, tiny)
 
 
 def run_ours(tiny: np.ndarray, mode: str, step: float) -> tuple[float, float]:
@@ -159,13 +183,14 @@ def main() -> None:
         for name, tiny in clips.items():
             ours = curve(lambda s, t=tiny, m=mode: run_ours(t, m, s), STEPS)
             before = known.get(f"{name}/{mode}", {})
-            peers = {
+            rivals = {
                 label: before.get(label)
                 or curve(lambda q, t=tiny, m=mode, c=codec: run_peer(t, c, m, q), qualities)
                 for label, (codec, qualities) in PEERS.items()
+                if ffmpeg.carries(codec) and (codec, mode) != ("libvvenc", "low latency")
             }
-            curves[f"{name}/{mode}"] = {"semjax": ours, **peers}
-            table.append([band_ratio(ours, peers.values(), band) for band in BANDS])
+            curves[f"{name}/{mode}"] = {"semjax": ours, **rivals}
+            table.append([band_ratio(ours, rivals.values(), band) for band in BANDS])
             print(f"| {name} | {row(table[-1])} | {row(rate_and_speed(tiny, mode))} |", flush=True)
         means = [np.mean([t[k] for t in table if t[k] is not None]) for k in range(len(BANDS))]
         print(f"| mean | {row(means)} | | | | |\n| goal | {row(goals)} | | | | |")

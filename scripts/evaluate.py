@@ -82,8 +82,8 @@ class Args:
 
     @property
     def rivals(self) -> tuple[str, ...]:
-        """The peers: those asked for, or all that can be had."""
-        return self._able if self.peers is None else self.peers
+        """The peers: those asked for, or all that do not take hours."""
+        return tuple(n for n in self._able if not PEERS[n].slow) if self.peers is None else self.peers
 
     @property
     def points(self) -> list[runs.Point]:

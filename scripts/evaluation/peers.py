@@ -18,6 +18,7 @@ import av
 import cv2
 import numpy as np
 
+from evaluation import ffmpeg
 from evaluation.scheduling import scheduling_kept
 from semjax.errors import InputError
 
@@ -32,8 +33,10 @@ _KEEP_ALL = 10**6
 class Peer:
     """A codec: encoder and decoder of libav, its range of quality numbers from coarse to fine, its options.
 
+    An encoder that PyAV does not carry is run by the ffmpeg program, whose options these are then.
     `unit_type(unit)` is the type of a unit (NAL or OBU) of its elementary stream from the unit's first bytes, and
     `drop` holds the types that carry no picture (comments, delimiters): no decoder misses them, so they do not count.
+    `slow`: takes many times as long as the others, and is only measured when asked for.
     """
 
     encoder: str
@@ -43,6 +46,7 @@ class Peer:
     options: Callable[[int], dict[str, str]]
     unit_type: Callable[[bytes], int] = lambda unit: 0
     drop: frozenset[int] = frozenset()
+    slow: bool = False
 
 
 def _x264(quality: int) -> dict[str, str]:
@@ -64,10 +68,24 @@ def _vp9(quality: int) -> dict[str, str]:
     return {"deadline": "good", "cpu-used": "0", "auto-alt-ref": "6", "lag-in-frames": "25", **rate}
 
 
+def _libaom(quality: int) -> dict[str, str]:
+    rate = {"crf": str(quality), "b:v": "0", "g": str(_KEEP_ALL), "lag-in-frames": "35"}
+    return {"cpu-used": "1", **rate, **_COLOURS}
+
+
+def _vvenc(quality: int) -> dict[str, str]:
+    keep = {"period": "1000", "pix_fmt": "yuv420p10le", "vvenc-params": "threads=1:verbosity=0"}
+    return {"preset": "slow", "qp": str(quality), **_COLOURS, **keep}
+
+
+# The program's own words for what `encode` does with PyAV.
+_COLOURS = {"vf": "scale=out_color_matrix=bt709:flags=lanczos", "pix_fmt": "yuv420p"}
 PEERS = {
     "x264": Peer("libx264", "h264", 51, 10, _x264, lambda u: u[0] & 31, frozenset({6, 9})),
     "x265": Peer("libx265", "hevc", 51, 10, _x265, lambda u: u[0] >> 1 & 63, frozenset({35, 39, 40})),
     "svtav1": Peer("libsvtav1", "libdav1d", 63, 10, _svtav1),
+    "libaom": Peer("libaom-av1", "libdav1d", 63, 10, _libaom, slow=True),
+    "vvenc": Peer("libvvenc", "vvc", 63, 25, _vvenc, lambda u: u[1] >> 3, frozenset({20, 23, 24}), slow=True),
     "vp9": Peer("libvpx-vp9", "libvpx-vp9", 63, 4, _vp9),
 }
 
@@ -178,10 +196,14 @@ def restore(small: np.ndarray, shape: tuple[int, ...], divisor: int) -> np.ndarr
 @scheduling_kept()
 def encode(peer: Peer, clip: np.ndarray, fps: Fraction, quality: int) -> list[bytes]:
     """Packets of the elementary stream, one a coded frame. Raises InputError when the encoder fails."""
+    options = peer.options(quality)
+    if peer.encoder not in av.codecs_available:
+        packets = ffmpeg.encode(clip, peer.encoder, options, Fraction(fps))
+        return [pictures_only(peer, packet) for packet in packets]
     context = av.CodecContext.create(peer.encoder, "w")
     context.height, context.width = clip.shape[1:3]
     context.pix_fmt, context.framerate, context.time_base = "yuv420p", fps, 1 / Fraction(fps)
-    context.options = peer.options(quality)
+    context.options = options
     context.thread_count = 1
     packets = []
     try:
@@ -194,13 +216,13 @@ def encode(peer: Peer, clip: np.ndarray, fps: Fraction, quality: int) -> list[by
             packets += context.encode(frame)
     except av.FFmpegError as error:
         raise InputError(f"{peer.encoder} failed on {clip.shape[2]}x{clip.shape[1]}: {error}") from error
-    return [_pictures_only(peer, bytes(packet)) for packet in packets]
+    return [pictures_only(peer, bytes(packet)) for packet in packets]
 
 
-def _pictures_only(peer: Peer, packet: bytes) -> bytes:
-    """A packet without the units that its decoder does not need."""
+def pictures_only(peer: Peer, packet: bytes) -> bytes:
+    """A packet without the units that its decoder does not need, `peer.drop`."""
     if not peer.drop:
-        return packet.removeprefix(b"\x12\x00") if peer.encoder == "libsvtav1" else packet
+        return packet.removeprefix(b"\x12\x00") if peer.decoder == "libdav1d" else packet
     # Annex B: every unit follows 00 00 01; a zero before that belongs to the start code too.
     units = re.split(rb"\x00{2,}\x01", packet)[1:]
     return b"".join(b"\x00\x00\x01" + unit for unit in units if peer.unit_type(unit) not in peer.drop)

@@ -35,7 +35,7 @@ def tables(scripts_on_path):
     return importlib.import_module("evaluation.tables")
 
 
-@pytest.mark.parametrize("name", ["x264", "x265", "svtav1", "vp9"])
+@pytest.mark.parametrize("name", ["x264", "x265", "svtav1", "libaom", "vvenc", "vp9"])
 def test_peer_keeps_the_budget_and_uses_it(peers, name, disc):
     clip, scheduled = disc[0], os.sched_getscheduler(0)
     score = lambda frames: float(metrics.psnr(clip, frames))  # noqa: E731
@@ -62,6 +62,20 @@ def test_removed_units_are_not_missed(peers, disc):
     packets = peers.encode(peer, disc[0], Fraction(25), 20)
     assert b"x264 - core" not in b"".join(packets)
     assert metrics.psnr(disc[0], peers.decode(peer, packets)) > 30
+
+
+@pytest.mark.parametrize("name", ["x264", "x265", "svtav1", "libaom", "vvenc"])
+def test_label_maps_come_back_from_every_video_codec(scripts_on_path, name, disc):
+    bench = importlib.import_module("bench_contours")
+    codec, dial, qualities, options = bench.PEERS[name]
+    grey = np.kron(disc[1][:, :47, :63] * 200, np.ones((1, 2, 2), np.uint8))
+    sizes = []
+    for quality in (qualities[0], qualities[-1]):
+        size, back = bench.video(grey, codec, options | {dial: str(quality)})
+        assert back.shape == grey.shape
+        assert np.mean((back > 100) == (grey > 100)) > 0.97
+        sizes.append(size)
+    assert sizes[0] > sizes[1] > 0
 
 
 def test_odd_sizes_come_back(peers):
