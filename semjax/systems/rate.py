@@ -26,7 +26,8 @@ DEFAULT_FLOOR = 1500  # bytes that a clip gets without --bitrate however short i
 SLACK = 0.1  # the rate is met within this share
 COARSEST, FINEST = 24.0, 0.7  # tolerances in pixels for 512 of picture diagonal
 CAPTION_SHARE = 0.12
-CONTOUR_SHARES, CONTOUR_SHARE, AT_BYTES = (0.12, 0.35), 0.3, 7.5  # least and most; at so many bytes a frame
+CONTOUR_SHARES, CONTOUR_SHARE, AT_BYTES = (0.06, 0.35), 0.3, 7.5  # least and most; at so many bytes a frame
+MANY_BYTES = 20.0  # a frame, from which on texture shows most of what outlines could add
 NEAR, AIM, TRIES = (0.6, 1.05), 0.9, 4  # what share of their bytes contours should take; passes to find out
 BUSY_BYTES = 0.0034  # contour bytes for a `business` of 1 at 4 pixels (measured)
 STEEP = 1.1  # a tolerance finer by x costs about x^STEEP times the bytes (measured)
@@ -220,6 +221,7 @@ def _least_plan(coder: Coder, tolerance: float | None, width: int | None) -> Pla
 def _contour_share(bytes_per_frame: float) -> float:
     """What part of the bytes outlines get at most: the more there are, the more of them show as texture (measured)."""
     share = CONTOUR_SHARE * (AT_BYTES / bytes_per_frame) ** (1 / 3)
+    share *= min(MANY_BYTES / bytes_per_frame, 1) ** (1 / 3)
     return min(max(share, CONTOUR_SHARES[0]), CONTOUR_SHARES[1])
 
 
