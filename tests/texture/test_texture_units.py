@@ -164,6 +164,33 @@ def test_a_first_guess_far_too_coarse_does_not_decide_what_is_made(monkeypatch, 
     assert quality() > usual - 1
 
 
+@pytest.mark.parametrize("calmer, taken", [(0.95, False), (0.85, True)])
+def test_made_frames_are_chosen_again_where_that_comes_out_clearly_better(monkeypatch, calmer, taken):
+    tiny = moving(24, 24, 32)
+    cfg = TextureConfig(bytes_per_frame=14, tune="ssim")
+    found = []
+
+    def unrest(encoder, coded):
+        found.append([unit.payload for unit in coded])
+        return calmer if encoder._steady == rate._CALMER else 1.0
+
+    monkeypatch.setattr(rate.AheadEncoder, "unrest", unrest)
+    monkeypatch.setattr(rate, "_CALMER", 1e6)  # where no change is forgiven hardly anything is made
+    payloads = rate.encode_for_bytes(tiny, cfg, 24, 0)
+    again, first = found
+    assert again != first and payloads == (again if taken else first)
+    assert sum(map(len, payloads)) <= 14 * 24
+
+
+def test_unrest_counts_errors_and_four_times_what_changes_in_them():
+    tiny = moving(8, 24, 32)
+    encoder = rate.AheadEncoder(tiny, TextureConfig(tune="ssim"), 8)
+    coded = encoder.code(150.0)
+    off = (coded[0].planes[0] - encoder.planes[0][0]).astype(float)
+    wanted = np.square(off).sum() + 4 * np.square(np.diff(off, axis=0)).sum()
+    assert encoder.unrest(coded) == pytest.approx(wanted, rel=1e-4)
+
+
 def test_joint_motion_is_found_and_frames_are_made_along_it():
     big = np.zeros((3, 40, 200), np.int32)
     y, x = np.mgrid[:40, :200]
