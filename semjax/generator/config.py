@@ -78,7 +78,7 @@ class GeneratorConfig:
     steps: network evaluations a frame. window: frames W that the Temporal Adapter looks back on.
     sampler: "" for the model's own (flow or, for discrete schedules, LCM), else a method of semjax.diffusion.
     consistency: strength 0 to 1 with which every step is pulled to the received tiny frame; unless it is 0, at least
-    0.5 where tiny frames are half as wide as the picture or more, falling to nothing at a third.
+    0.5 where tiny frames are three eighths as wide as the picture or more, falling to nothing at a quarter.
     shared_noise: share of the noise's variance that stays from frame to frame, against flicker.
     clean_cache: remember each frame by one more evaluation at time 0 instead of by the features of its last step.
     begin: share of the steps left out, starting from the degraded picture noised to that point.

@@ -98,7 +98,7 @@ def hold(picture: Array, given: FrameConditions, cfg: GeneratorConfig) -> Array:
 def _strength(cfg: GeneratorConfig, tiny: int, picture: int) -> float:
     """The consistency for tiny frames and pictures of these widths: the finer what arrived, the less there is to add.
     See `GeneratorConfig.consistency`."""
-    return max(cfg.consistency, min(0.5, 3 * tiny / picture - 1))
+    return max(cfg.consistency, min(0.5, 4 * tiny / picture - 1))
 
 
 def _hold_latents(x0: Array, given: FrameConditions, scene: Scene, cfg: GeneratorConfig) -> Array:
