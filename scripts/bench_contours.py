@@ -212,9 +212,10 @@ def peers(truth, ignore, scales=SCALES, known=()):
     labels, compact = np.unique(truth, return_inverse=True)
     compact, count, shape = compact.reshape(truth.shape).astype(np.uint8), len(labels), truth.shape[1:]
     levels = np.linspace(0, 255, count) if count > 1 else np.zeros(1)
-    out = [{"peer": "png", "setting": "", "bytes": png_bytes(truth), "miou": 1.0, "bf": 1.0},
-           {"peer": "rle+lzma", "setting": "", "bytes": rle_bytes(truth), "miou": 1.0, "bf": 1.0}]  # fmt: skip
-    out = [*known] or out
+    out = list(known)
+    if not out:
+        sizes = {"png": png_bytes(truth), "rle+lzma": rle_bytes(truth)}
+        out = [{"peer": k, "setting": "", "bytes": n, "miou": 1.0, "bf": 1.0} for k, n in sizes.items()]
     names = {r["peer"] for r in known}
     for s in scales:
         small = shrink(compact, s, count)
