@@ -78,8 +78,8 @@ def cleaner(passes, payload: bytes, scale: int, lam: float, aim: float, spend: f
     if found[0][0] >= aim or spend <= 0:
         return payload
     budget = (1 + spend) * len(payload)
-    for finer in range(scale - 1, max(scale - 4, 1), -1) or (1,):
-        more = _spend(passes, finer, lam, budget)
+    for size in range(scale, max(scale - 4, 1 if scale > 2 else 0), -1):
+        more = _spend(passes, size, lam, budget)
         if not more:
             break
         found += more

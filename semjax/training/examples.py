@@ -8,6 +8,7 @@ many processes as there are cores, and read again and again; training may begin 
 import dataclasses
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,10 @@ from semjax import painting, scenes, stills, texture, video
 from semjax.errors import InputError, RateError
 from semjax.systems import causal, encode
 from semjax.systems.receiver import conditions
+
+# numpy parses the headers of arrays with `ast`, which CPython 3.11 does not do right in two threads at once
+# (python/cpython#106905): one read in some thousands failed.
+_READING = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,8 +153,8 @@ def write_example(folder: Path, name: str, example: Example) -> None:
 
 
 def read_example(path: Path) -> Example:
-    """One example of a folder."""
-    with np.load(path) as data:
+    """One example of a folder; by one thread at a time, whichever call."""
+    with _READING, np.load(path) as data:
         whole = {name: data[name] for name in Example._fields}
     return Example(**{**whole, "keyframe": int(whole["keyframe"]), "caption": str(whole["caption"])})
 

@@ -24,11 +24,12 @@ def tiny() -> tuple[Recipe, ...]:
     knowledge to keep frozen; its own stage, without them, is there for those who want to see what they add."""
     model = preset("tiny")
     frames = DataConfig(batch=8, frames=1, crop=128, hold=1000)
+    pairs = DataConfig(batch=4, frames=2, crop=128, hold=1000)
     clips = DataConfig(batch=2, frames=6, crop=128, hold=1000)
     backbone = StageConfig("backbone", model)
     return (
         Recipe(backbone, frames, OptimConfig(rate=7e-4, steps=3_000), asked=True),
-        Recipe(StageConfig("adapters", model, joint=True), frames, OptimConfig(rate=7e-4, steps=9_000)),
+        Recipe(StageConfig("adapters", model, joint=True), pairs, OptimConfig(rate=7e-4, steps=9_000)),
         Recipe(StageConfig("temporal-teacher", model), clips, OptimConfig(rate=5e-4, steps=700)),
         Recipe(StageConfig("distill", model, steps=1), clips, OptimConfig(rate=2e-4, steps=200)),
     )

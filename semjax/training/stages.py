@@ -24,7 +24,7 @@ from semjax.generator.config import GeneratorConfig, ModelConfig
 from semjax.generator.network import ClipTime, MotionTime, Scene, denoise_clip, denoise_step, prepare
 from semjax.generator.temporal import begin_frame, end_frame, init_cache, write
 from semjax.training.data import Batch
-from semjax.training.losses import matching_loss, picture_loss
+from semjax.training.losses import clip_loss, matching_loss, picture_loss
 
 Params = dict[str, Any]
 STAGES = ("vae", "backbone", "adapters", "temporal-teacher", "distill")
@@ -137,7 +137,7 @@ def _denoising(params, cfg: StageConfig, scene, x0, key, frames, look, size):
     out = denoise_clip(params, cfg.run(), scene, x, time, look)
     if model.autoencoder is None:
         found, wanted = (pictures.decode(params, model, y, size) for y in (out, x0))
-        return picture_loss(found, wanted), out
+        return clip_loss(found, wanted, frames), out
     wanted = diffusion.target(model.schedule, x0, drawn, time)
     return jnp.mean((out - wanted) ** 2), out
 
@@ -227,7 +227,7 @@ def student_loss(train: Params, frozen: Params, batch: Batch, key: Array, cfg: S
 
     matching = matching_loss(made, estimate("critic"), estimate("teacher"))
     found = pictures.decode(params, model, made, size)
-    pixels = picture_loss(found, truth)
+    pixels = clip_loss(found, truth, frames)
     return matching + cfg.pixels * pixels, {"matching": matching, "pixels": pixels, "made": made}
 
 

@@ -8,13 +8,19 @@ import jax
 import numpy as np
 import pytest
 
-from semjax import generator
+from semjax import generator, metrics
 from semjax.errors import InputError
 from semjax.training import ablation
 from semjax.training import examples as ex
 from semjax.training.data import DataConfig, Examples
 from semjax.training.loop import LoopConfig, run_stage
-from semjax.training.losses import matching_loss, picture_loss, structure_loss
+from semjax.training.losses import (
+    activity_loss,
+    clip_loss,
+    matching_loss,
+    picture_loss,
+    structure_loss,
+)
 from semjax.training.recipes import RECIPES, recipe
 from semjax.training.stages import StageConfig
 from semjax.training.state import OptimConfig, load_parts, save_parts
@@ -198,6 +204,35 @@ def test_structure_is_what_brightness_leaves_alone():
     want = 1 - (2 * np.mean(a * b) + steady) / (np.mean(a**2) + np.mean(b**2) + steady)
     got = structure_loss(*(np.repeat(c[None, ..., None], 3, -1) for c in (cell, other)))
     assert float(got) == pytest.approx(want, rel=1e-4)
+
+
+def test_activity_asks_for_steps_of_the_right_size_whatever_their_sign():
+    rng = np.random.default_rng(3)
+    noise = np.repeat(rng.uniform(-1, 1, (2, 16, 16, 1)).repeat(2, 1).repeat(2, 2), 3, -1).astype(np.float32)
+    assert float(activity_loss(noise, noise)) == 0
+    assert float(activity_loss(noise, 0.3 - noise)) < 1e-6 < float(activity_loss(noise, 0.9 * noise))
+    assert 0.8 < float(activity_loss(noise, 0 * noise)) <= 1
+    assert float(activity_loss(noise[:, :15], 0 * noise[:, :15])) == 0, "fewer than 16 rows"
+
+    # Against HaarPSI: a single edge, blurred by more and more, is as unlike in the same order.
+    edge = np.zeros((3, 64, 64, 3), np.float32)
+    for i, ramp in enumerate((1, 6, 12)):
+        edge[i] = np.clip((np.arange(64) - 31.5) / ramp, -0.5, 0.5)[None, :, None]
+    losses = [float(activity_loss(edge[i : i + 1], edge[:1])) for i in (1, 2)]
+    as_bytes = np.uint8(np.round(edge * 127.5 + 127.5))
+    scores = [float(metrics.haarpsi(as_bytes[i : i + 1], as_bytes[:1])) for i in (1, 2)]
+    assert 0.01 < losses[0] < losses[1] and scores[0] > scores[1]
+
+
+def test_errors_that_change_from_picture_to_picture_count_for_more():
+    rng = np.random.default_rng(4)
+    clip = rng.uniform(-1, 1, (4, 16, 16, 3)).astype(np.float32)
+    steady, unsteady = clip + 0.1, clip + 0.1 * np.array([1, -1, 1, -1], np.float32)[:, None, None, None]
+    assert np.isclose(float(clip_loss(steady, clip, 4)), float(picture_loss(steady, clip)) + 1e-3, atol=1e-5)
+    more = float(clip_loss(unsteady, clip, 4)) - float(picture_loss(unsteady, clip))
+    assert np.isclose(more, 0.2, atol=1e-3)
+    assert np.isclose(float(clip_loss(unsteady, clip, 2)) - float(clip_loss(unsteady, clip, 1)), 0.2, atol=1e-3)
+    assert float(clip_loss(clip, clip, 1)) == float(picture_loss(clip, clip))
 
 
 def test_parts_come_back(start, tmp_path):
