@@ -27,8 +27,8 @@ SLACK = 0.1  # the rate is met within this share
 COARSEST, FINEST = 24.0, 0.7  # tolerances in pixels for 512 of picture diagonal
 CAPTION_SHARE = 0.12
 CONTOUR_SHARES, CONTOUR_SHARE, AT_BYTES = (0.06, 0.35), 0.3, 7.5  # least and most; at so many bytes a frame
-MANY_BYTES = 20.0  # a frame, from which on outlines get no more: what else they could add shows as texture
-FALL = 0.1  # power of bytes a frame that their share falls with up to there
+MANY_BYTES = 20.0  # a frame, from which on texture shows most of what outlines could add
+FALL, STEEP_FALL = 0.3, 0.75  # powers of bytes a frame that their share falls with up to there, and from there on
 NEAR, AIM, TRIES = (0.8, 1.05), 0.9, 4  # what share of their bytes contours should take; passes to find out
 BUSY_BYTES = 0.0034  # contour bytes for a `business` of 1 at 4 pixels (measured)
 STEEP = 1.1  # a tolerance finer by x costs about x^STEEP times the bytes (measured)
@@ -222,7 +222,7 @@ def _least_plan(coder: Coder, tolerance: float | None, width: int | None) -> Pla
 def _contour_share(bytes_per_frame: float) -> float:
     """What part of the bytes outlines get at most: enough for shapes to be right, and hardly more (measured)."""
     share = CONTOUR_SHARE * (AT_BYTES / bytes_per_frame) ** FALL
-    share *= min(MANY_BYTES / bytes_per_frame, 1) ** (1 - FALL)
+    share *= min(MANY_BYTES / bytes_per_frame, 1) ** (STEEP_FALL - FALL)
     return min(max(share, CONTOUR_SHARES[0]), CONTOUR_SHARES[1])
 
 

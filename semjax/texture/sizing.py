@@ -22,7 +22,7 @@ from semjax.texture.unit import STEPS, fill_in
 WIDTHS = (32, 48, 64, 80, 96, 128, 160, 192, 256)
 _STRETCH = 64  # frames that are looked at; the choice from 48 of 60 is often another, and worse
 _EACH = 3  # every so many of them are compared
-_OCTAVE = 0.03  # likeness that twice the bytes bring, about (measured)
+_OCTAVE = 0.12  # likeness that twice the bytes bring, about (measured)
 _DECIBEL = 0.01  # likeness that a decibel counts for: it decides where structure sees no difference
 _WHOLE = 1.5  # times the width of the largest tiny frames, below which these count as whole pictures
 _PATIENCE, _CLEARLY = 2, 0.025  # worse sizes in a row, or one so much worse, after which none will be better

@@ -20,8 +20,8 @@ def test_the_file_says_where_it_comes_from():
     with safe_open(file, "numpy") as data:
         head = data.metadata()
     lines = [json.loads(line) for line in head["history"].splitlines()]
-    assert [line["stage"] for line in lines] == ["adapters", "temporal-teacher", "distill"] * 2
-    assert [line["seed"] for line in lines] == [0, 0, 0, 5, 5, 5]
+    assert [line["stage"] for line in lines] == ["adapters", "temporal-teacher", "distill"] * 3
+    assert [line["seed"] for line in lines] == [0, 0, 0, 5, 5, 5, 8, 8, 8]
     for line in lines:
         assert "train.py run DATA" in line["command"] and line["seconds"] > 0
         assert sum(line["examples"].values()) > 100
