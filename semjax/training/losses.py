@@ -81,9 +81,11 @@ def picture_loss(found: Float[Array, "B H W 3"], wanted: Float[Array, "B H W 3"]
     return total
 
 
-def clip_loss(found: Float[Array, "N H W 3"], wanted: Float[Array, "N H W 3"], frames: int) -> Float[Array, ""]:
-    """`picture_loss` of clips of `frames` consecutive pictures, and how much their errors change from one picture to the
-    next: what is off but stays as it is does not flicker."""
+def clip_loss(
+    found: Float[Array, "N H W 3"], wanted: Float[Array, "N H W 3"], frames: int
+) -> Float[Array, ""]:
+    """`picture_loss` of clips of `frames` consecutive pictures, and how much their errors change from one picture to
+    the next: what is off but stays as it is does not flicker."""
     gap = (found - wanted).reshape(-1, frames, *found.shape[1:])
     flicker = charbonnier(jnp.diff(gap, axis=1)) if frames > 1 else 0.0
     return picture_loss(found, wanted) + flicker

@@ -231,7 +231,9 @@ def test_errors_that_change_from_picture_to_picture_count_for_more():
     assert np.isclose(float(clip_loss(steady, clip, 4)), float(picture_loss(steady, clip)) + 1e-3, atol=1e-5)
     more = float(clip_loss(unsteady, clip, 4)) - float(picture_loss(unsteady, clip))
     assert np.isclose(more, 0.2, atol=1e-3)
-    assert np.isclose(float(clip_loss(unsteady, clip, 2)) - float(clip_loss(unsteady, clip, 1)), 0.2, atol=1e-3)
+    assert np.isclose(
+        float(clip_loss(unsteady, clip, 2)) - float(clip_loss(unsteady, clip, 1)), 0.2, atol=1e-3
+    )
     assert float(clip_loss(clip, clip, 1)) == float(picture_loss(clip, clip))
 
 
