@@ -94,8 +94,9 @@ class _Search:
             else:
                 _, lam, loss, _ = low or high
                 steep = _STEEP * (1 if len(mine) < 2 else 1.5)
-                if len(mine) > 2:  # all on one side: the loss may grow more slowly than it usually does
-                    one, two = good[-2:] if low else bad[:2]
+                side = good[-2:] if low else bad[:2]
+                if len(mine) > 2 and len(side) == 2:  # the loss may grow more slowly than it usually does
+                    one, two = side
                     rise = np.log(two[2] / one[2])
                     steep = min(max(np.log(two[1] / one[1]) / rise, steep), 12.0) if rise > 0.01 else steep
                 lam *= min(max((aim / loss) ** steep, 0.05), 20.0)
