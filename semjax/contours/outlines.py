@@ -78,7 +78,8 @@ def cleaner(passes, payload: bytes, scale: int, lam: float, aim: float, spend: f
     if found[0][0] >= aim or spend <= 0:
         return payload
     budget = (1 + spend) * len(payload)
-    for size in range(scale, max(scale - 4, 1 if scale > 2 else 0), -1):
+    last = max(scale - 3, 2 if scale > 2 else 1)  # cells of one pixel are another matter, unless nearly there
+    for size in range(scale, last - 1, -1):
         more = _spend(passes, size, lam, budget)
         if not more:
             break

@@ -10,6 +10,7 @@ a fraction of their cost, and it stays in [0, 1].
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from semjax.metrics._filters import correlate, halve, planar
 from semjax.metrics._inputs import Pictures, each_frame, levels, picture_pair, reduced
@@ -64,7 +65,7 @@ def _haarpsi(x, y):
         luma = luma.reshape(2, *shape)
         similar, weight = [], []
         for axis in (0, 1):
-            fine, middle, coarse = (jnp.abs(_haar(luma, 2**s, axis)) for s in (1, 2, 3))
+            fine, middle, coarse = (jnp.abs(haar(luma, 2**s, axis)) for s in (1, 2, 3))
             similar.append((_similarity(*fine, _HAAR_C) + _similarity(*middle, _HAAR_C)) / 2)
             weight.append(coarse.max(0))
         means = [jnp.abs(_box(c.reshape(2, *shape))) for c in chroma]
@@ -95,8 +96,9 @@ def _yiq(picture: jax.Array) -> jax.Array:
     return jnp.stack([sum(float(w) * plane for w, plane in zip(row, rgb)) for row in _TO_YIQ])
 
 
-def _haar(planes: jax.Array, size: int, axis: int) -> jax.Array:
-    """Haar coefficients [N, h, w] of one scale: half a window minus the other, over `size`; zeros around."""
+def haar(planes: Float[Array, "N H W"], size: int, axis: int) -> jax.Array:
+    """Haar coefficients of one scale, as many as pixels: half a window of `size` pixels a side minus the other half
+    along `axis` (0 down, 1 across), over `size`; zeros around. `size` is even."""
     kernel = np.ones((size, size)) / size
     kernel[size // 2 :] *= -1
     around = ((size // 2 - 1, size // 2),) * 2

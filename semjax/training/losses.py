@@ -2,8 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
+
+from semjax.metrics.perceptual import haar
 
 _ACTIVITY = 0.4  # what steps of the wrong size count for beside the difference of the pictures
 
@@ -44,27 +45,24 @@ def activity_loss(found: Float[Array, "B H W 3"], wanted: Float[Array, "B H W 3"
     """
     if min(found.shape[1:3]) < 16:
         return jnp.float32(0)
-    steady, luma = 30 / 127.5**2, jnp.asarray([0.299, 0.587, 0.114])
+    steady = 30 / 127.5**2  # HaarPSI's, which is for 8-bit levels
+    luma = jnp.asarray([0.299, 0.587, 0.114])
     a, b = (jnp.sum(_halved(x) * luma, -1) for x in (found, wanted))
     total = jnp.float32(0)
-    for axis in (1, 2):
-        weight = jax.lax.stop_gradient(jnp.maximum(_haar(a, 8, axis), _haar(b, 8, axis))) + 1e-6
+    for axis in (0, 1):
+        weight = jax.lax.stop_gradient(jnp.maximum(_activity(a, 8, axis), _activity(b, 8, axis))) + 1e-6
         for size in (2, 4):
-            x, y = (_haar(z, size, axis) for z in (a, b))
+            x, y = (_activity(z, size, axis) for z in (a, b))
             apart = (x - y) ** 2 / (x**2 + y**2 + steady)
             total = total + jnp.sum(weight * apart) / jnp.sum(weight) / 4
     return total
 
 
-def _haar(x: Float[Array, "B H W"], size: int, axis: int) -> Array:
-    """Magnitudes of the Haar coefficients of windows of `size` pixels around each pixel: one half minus the other,
-    over `size`, along `axis` 1 or 2; smooth at zero."""
-    kernel = np.full((size, size), 1 / size, np.float32)
-    kernel[size // 2 :] *= -1
-    kernel = kernel if axis == 1 else kernel.T
-    around = (size // 2 - 1, size // 2)
-    x = jnp.pad(x, ((0, 0), around, around), mode="edge")[:, None]
-    return jnp.sqrt(jax.lax.conv(x, jnp.asarray(kernel)[None, None], (1, 1), "VALID")[:, 0] ** 2 + 1e-7)
+def _activity(x: Float[Array, "B H W"], size: int, axis: int) -> Array:
+    """Magnitudes of `haar` with the outermost pixels repeated around; smooth at zero."""
+    rows, columns = x.shape[1:]
+    padded = jnp.pad(x, ((0, 0), (size, size), (size, size)), mode="edge")
+    return jnp.sqrt(haar(padded, size, axis)[:, size : size + rows, size : size + columns] ** 2 + 1e-7)
 
 
 def picture_loss(found: Float[Array, "B H W 3"], wanted: Float[Array, "B H W 3"]) -> Float[Array, ""]:
